@@ -1,0 +1,1 @@
+"""Compute engines behind one protocol: Polars on a machine, Spark on a cluster."""

@@ -1,0 +1,45 @@
+"""The narrow protocol between the stages and the engine that runs them.
+
+A frame is a Narwhals LazyFrame over a Polars LazyFrame or a Spark DataFrame. Frame logic is written once with
+Narwhals; row logic that needs Python is an `ArrowFunction`, which every engine can run over a frame's batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeAlias
+
+import narwhals as nw
+import pyarrow as pa
+
+Frame: TypeAlias = nw.LazyFrame[Any]
+ArrowFunction: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+class Engine(Protocol):
+    """Runs stages on frames.
+
+    An `ArrowFunction` must be picklable (a module-level function or a frozen dataclass with `__call__`), must
+    not depend on how rows are batched, and sees and returns batches whose strings are `large_string`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The engine's name in the settings: "polars" or "spark"."""
+        ...
+
+    def map_batches(self, frame: Frame, function: ArrowFunction, schema: pa.Schema) -> Frame:
+        """Applies a function to a frame's batches, lazily; the result has exactly `schema`."""
+        ...
+
+    def from_batches(self, function: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> Frame:
+        """A frame whose rows a generator makes, e.g. a reader of source files."""
+        ...
+
+    def from_arrow(self, table: pa.Table) -> Frame:
+        """A frame over a small table in memory."""
+        ...
+
+    def scan(self, folders: list[str], schema: pa.Schema | None = None) -> Frame:
+        """A frame over dataset folders of Parquet parts; an empty one of `schema` when there are no parts."""
+        ...

@@ -1,0 +1,73 @@
+"""The Polars engine: one machine, streaming.
+
+Row functions are registered as lazy sources, so that a stage's result stays lazy until it is written and only
+some batches are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+import pyarrow as pa
+from polars.io.plugins import register_io_source
+
+from semtel_dagster.engines.base import ArrowFunction, Frame
+
+BATCH_ROWS = 4096
+
+
+class PolarsEngine:
+    """Runs stages on Polars lazy frames in this process."""
+
+    name = "polars"
+
+    def map_batches(self, frame: Frame, function: ArrowFunction, schema: pa.Schema) -> Frame:
+        """Applies a function to a frame's batches, lazily; the result has exactly `schema`."""
+        native: pl.LazyFrame = nw.to_native(frame)
+        return self.from_batches(lambda: function(record_batches(native)), schema)
+
+    def from_batches(self, function: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> Frame:
+        """A frame whose rows a generator makes, e.g. a reader of source files."""
+        polars_schema = _polars_schema(schema)
+
+        def read(
+            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            left = n_rows
+            for batch in function():
+                rows = pl.DataFrame(pa.Table.from_batches([batch], schema=schema), schema=polars_schema)
+                if with_columns is not None:
+                    rows = rows.select(with_columns)
+                if predicate is not None:
+                    rows = rows.filter(predicate)
+                if left is not None:
+                    rows = rows.head(left)
+                    left -= rows.height
+                yield rows
+                if left == 0:
+                    return
+
+        return nw.from_native(register_io_source(read, schema=polars_schema))
+
+    def from_arrow(self, table: pa.Table) -> Frame:
+        """A frame over a small table in memory."""
+        return nw.from_native(pl.DataFrame(table).lazy())
+
+    def scan(self, folders: list[str], schema: pa.Schema | None = None) -> Frame:
+        """A frame over dataset folders of Parquet parts; an empty one of `schema` when there are no parts."""
+        return nw.from_native(
+            pl.scan_parquet([f"{folder}/*.parquet" for folder in folders], hive_partitioning=True, missing_columns="insert")
+        )
+
+
+def record_batches(frame: pl.LazyFrame, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """A lazy frame's rows as Arrow record batches, in order, streamed."""
+    for batch in frame.collect_batches(chunk_size=rows, maintain_order=True):
+        yield from batch.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+
+def _polars_schema(schema: pa.Schema) -> dict[str, Any]:
+    return dict(pl.DataFrame(schema.empty_table()).schema)

@@ -1,0 +1,1 @@
+"""Weighted shares, intervals and disclosure control. Numbers in, numbers out."""

@@ -1,0 +1,1 @@
+"""Raw answers to labels: extraction, cleaning, matching. No Dagster, no network."""

@@ -1,0 +1,1 @@
+"""Prompty files: loading, rendering, fingerprints. No network, no Dagster."""

@@ -1,0 +1,1 @@
+"""Tables for the terminal, charts and the weekly HTML report. No Dagster."""

@@ -1,0 +1,1 @@
+"""The request engine: endpoints, limits, transport, retries, the journal. No Dagster."""
