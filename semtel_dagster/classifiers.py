@@ -5,9 +5,9 @@ Loading a classifier from its Prompty file belongs in `prompts/`; cleaning answe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -108,6 +108,10 @@ class CompiledPrompt:
     static_tokens: int
     model: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+Prompts: TypeAlias = Mapping[str, CompiledPrompt]
+"""The compiled prompts of all classifiers, by name."""
 
 
 class LocalModel(Protocol):

@@ -40,6 +40,10 @@ class Engine(Protocol):
         """A frame over a small table in memory."""
         ...
 
-    def scan(self, folders: list[str], schema: pa.Schema | None = None) -> Frame:
-        """A frame over dataset folders of Parquet parts; an empty one of `schema` when there are no parts."""
+    def scan(self, folders: list[str]) -> Frame:
+        """A frame over dataset folders of Parquet parts, whichever engine wrote them; with partition columns."""
+        ...
+
+    def write(self, frame: Frame, folder: str) -> None:
+        """Writes a frame as zstd Parquet parts into an empty local folder, without holding it in memory."""
         ...

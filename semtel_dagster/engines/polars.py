@@ -17,6 +17,7 @@ from polars.io.plugins import register_io_source
 from semtel_dagster.engines.base import ArrowFunction, Frame
 
 BATCH_ROWS = 4096
+PARTITION_COLUMNS = {"week": pl.Date, "classifier": pl.String}
 
 
 class PolarsEngine:
@@ -56,11 +57,16 @@ class PolarsEngine:
         """A frame over a small table in memory."""
         return nw.from_native(pl.DataFrame(table).lazy())
 
-    def scan(self, folders: list[str], schema: pa.Schema | None = None) -> Frame:
-        """A frame over dataset folders of Parquet parts; an empty one of `schema` when there are no parts."""
-        return nw.from_native(
-            pl.scan_parquet([f"{folder}/*.parquet" for folder in folders], hive_partitioning=True, missing_columns="insert")
-        )
+    def scan(self, folders: list[str]) -> Frame:
+        """A frame over dataset folders of Parquet parts, whichever engine wrote them; with partition columns."""
+        parts = [f"{folder}/*.parquet" for folder in folders]
+        return nw.from_native(pl.scan_parquet(parts, hive_partitioning=True, hive_schema=PARTITION_COLUMNS))
+
+    def write(self, frame: Frame, folder: str) -> None:
+        """Writes a frame as zstd Parquet parts into an empty local folder, without holding it in memory."""
+        native: pl.LazyFrame = nw.to_native(frame)
+        stored = native.drop(*PARTITION_COLUMNS, strict=False)
+        stored.sink_parquet(f"{folder}/part-00000.parquet", compression="zstd", maintain_order=True)
 
 
 def record_batches(frame: pl.LazyFrame, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,36 @@
+"""The models' raw answers about each distinct conversation, kept as they came."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from semtel_dagster import tables
+from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.progress import Progress
+from semtel_dagster.classifiers import Prompts
+from semtel_dagster.requests.classify import ClassifyBatches
+from semtel_dagster.requests.plan import RequestPlan
+
+POOL = "llm"
+
+
+def build(partitions: Partitions) -> dg.AssetsDefinition:
+    """`responses`, by week and classifier."""
+
+    @dg.asset(partitions_def=partitions.grid, group_name="label", kinds={"openai", "parquet"}, pool=POOL)
+    def responses(
+        context: dg.AssetExecutionContext,
+        distinct_conversations: Frame,
+        prompts: dg.ResourceParam[Prompts],
+        request_plan: dg.ResourceParam[RequestPlan],
+        progress: dg.ResourceParam[Progress],
+        engine: dg.ResourceParam[Engine],
+    ) -> Frame:
+        """One raw answer per distinct conversation. What was paid for before comes from the journal."""
+        prompt = prompts[classifier_of(context.partition_key)]
+        context.add_output_metadata({"prompt_fingerprint": prompt.fingerprint})
+        classify = ClassifyBatches(prompt, request_plan, progress.listener(context))
+        return engine.map_batches(distinct_conversations, classify, tables.RESPONSES).sort("content_hash")
+
+    return responses

@@ -1,0 +1,34 @@
+"""The weekly report and the DuckDB warehouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+
+from semtel_dagster.partitions import Partitions
+from semtel_dagster.classifiers import Prompts
+from semtel_dagster.reporting.weekly import write_report
+from semtel_dagster.settings import Settings
+
+
+def build(partitions: Partitions) -> dg.AssetsDefinition:
+    """`weekly_report`, by week."""
+
+    @dg.asset(
+        partitions_def=partitions.weekly, group_name="publish", kinds={"html", "duckdb"}, deps=["label_shares", "labels"]
+    )
+    def weekly_report(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], prompts: dg.ResourceParam[Prompts]
+    ) -> dg.MaterializeResult[None]:
+        """One self-contained HTML page of the week, and the warehouse with every table."""
+        written = write_report(settings, dt.date.fromisoformat(context.partition_key), prompts)
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.url(written.page.as_uri()),
+                "warehouse": dg.MetadataValue.path(str(written.warehouse)),
+                **written.figures,
+            }
+        )
+
+    return weekly_report

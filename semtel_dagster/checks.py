@@ -1,0 +1,141 @@
+"""Asset checks: rows add up from stage to stage, and tables keep their contracts.
+
+Each says in words what is wrong and what to do. What a number means is in `summaries.py`.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import narwhals as nw
+
+from semtel_dagster.classifiers import Prompts
+from semtel_dagster.engines.base import Frame
+from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.settings import Settings
+
+MEND = "Materialize the partition again; if it stays, please report it with the figures above."
+
+
+def build(partitions: Partitions) -> list[dg.AssetChecksDefinition]:
+    """All checks of the graph."""
+    return [_sample_accounts(partitions), _groups_account(partitions), _labels_account(partitions), _shares_account(partitions), _quarantine(partitions)]
+
+
+def _sample_accounts(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="sampled_conversations", additional_ins={"conversations": dg.AssetIn("conversations")}, partitions_def=partitions.weekly)
+    def sample_is_part_of_conversations(sampled_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
+        """Each sampled conversation is one of the week's, once, and its probability is in (0, 1]."""
+        sampled, distinct = _counts(sampled_conversations, "conversation_id")
+        known = _height(sampled_conversations.join(conversations.select("conversation_id"), on="conversation_id", how="semi"))
+        probability = nw.col("inclusion_probability")
+        wrong = _height(sampled_conversations.filter(~((probability > 0) & (probability <= 1))))
+        return _verdict(
+            sampled == distinct == known and wrong == 0,
+            {"conversations": _height(conversations), "sampled": sampled, "distinct": distinct, "wrong_probability": wrong},
+        )
+
+    return sample_is_part_of_conversations
+
+
+def _groups_account(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="duplicate_groups",
+        additional_ins={name: dg.AssetIn(name) for name in ("sampled_conversations", "distinct_conversations")},
+        partitions_def=partitions.weekly,
+    )
+    def groups_account_for_the_sample(
+        duplicate_groups: Frame,
+        sampled_conversations: Frame,
+        distinct_conversations: Frame,
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.AssetCheckResult:
+        """Sampled = sum of group sizes; weights add up; nobody is farther than the threshold from who stands for it."""
+        sampled = _height(sampled_conversations)
+        members, distinct_members = _counts(duplicate_groups, "conversation_id")
+        sizes = _total(distinct_conversations, "group_size")
+        weight_gap = abs(_total(distinct_conversations, "group_weight") - _total(sampled_conversations, "sampling_weight"))
+        too_far = _height(duplicate_groups.filter(nw.col("similarity") < settings.dedupe.threshold))
+        return _verdict(
+            sampled == members == distinct_members == sizes and weight_gap <= 1e-6 * max(1.0, sampled) and too_far == 0,
+            {"sampled": sampled, "members": members, "sum_of_group_sizes": sizes, "weight_gap": weight_gap, "too_far": too_far},
+        )
+
+    return groups_account_for_the_sample
+
+
+def _labels_account(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="labels",
+        additional_ins={"duplicate_groups": dg.AssetIn("duplicate_groups")},
+        partitions_def=partitions.grid,
+        blocking=True,
+    )
+    def labels_account_for_the_sample(
+        context: dg.AssetCheckExecutionContext, labels: Frame, duplicate_groups: Frame, prompts: dg.ResourceParam[Prompts]
+    ) -> dg.AssetCheckResult:
+        """Every sampled conversation has one row per task, and each label is one of the task's."""
+        tasks = prompts[classifier_of(context.partition_key)].classifier.tasks
+        sampled, rows = _height(duplicate_groups), _height(labels)
+        alien = sum(
+            _height(
+                labels.filter(
+                    nw.col("task") == task.name,
+                    ~nw.col("label").is_null(),
+                    ~nw.col("label").is_in([label.name for label in task.labels]),
+                )
+            )
+            for task in tasks
+        )
+        return _verdict(rows == sampled * len(tasks) and alien == 0, {"sampled": sampled, "tasks": len(tasks), "labels": rows, "alien": alien})
+
+    return labels_account_for_the_sample
+
+
+def _shares_account(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="label_shares", additional_ins={"labels": dg.AssetIn("labels")}, partitions_def=partitions.grid)
+    def shares_account_for_every_label(label_shares: Frame, labels: Frame) -> dg.AssetCheckResult:
+        """The cells of a task hold all its conversations (answered, invalid, unanswered, suppressed) and add up to 1."""
+        rows = _height(labels)
+        whole = label_shares.filter(nw.col("segment") == "all")
+        in_cells = _total(whole, "n")
+        tasks = _height(whole.select("task").unique())
+        share_gap = abs(_total(whole, "share") - tasks)
+        return _verdict(in_cells == rows and share_gap < 1e-6, {"labels": rows, "in_cells": in_cells, "share_gap": share_gap})
+
+    return shares_account_for_every_label
+
+
+def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="rejected_conversations", additional_ins={"conversations": dg.AssetIn("conversations")}, partitions_def=partitions.weekly)
+    def quarantine_is_small(rejected_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
+        """Warns when over 1 % of the week's rows broke the contract."""
+        rejected, accepted = _height(rejected_conversations), _height(conversations)
+        share = rejected / (rejected + accepted) if rejected else 0.0
+        return dg.AssetCheckResult(
+            passed=share <= 0.01,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"rejected": rejected, "accepted": accepted, "share": share},
+            description=f"{rejected:,} rows of the source were quarantined; the table rejected_conversations says where "
+            "they stand and why. Mend the source, or map its columns in source.columns.",
+        )
+
+    return quarantine_is_small
+
+
+def _verdict(passed: bool, figures: dict[str, float]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed, metadata=figures, description="Everything adds up." if passed else f"The rows do not add up. {MEND}"
+    )
+
+
+def _height(frame: Frame) -> int:
+    return int(frame.select(nw.len()).collect(backend="pyarrow").item())
+
+
+def _counts(frame: Frame, column: str) -> tuple[int, int]:
+    rows = frame.select(rows=nw.len(), distinct=nw.col(column).n_unique()).collect(backend="pyarrow").rows()
+    return int(rows[0][0]), int(rows[0][1])
+
+
+def _total(frame: Frame, column: str) -> float:
+    return float(frame.select(nw.col(column).sum()).collect(backend="pyarrow").item() or 0)

@@ -1,0 +1,84 @@
+"""The composition root: settings in, Definitions out. The only module that imports the assets.
+
+`dagster dev`, `workspace.yaml` and the command line all come through here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from assets import aggregate, classify, conversations, embed_dedupe, parse, report, sample, truncate
+from semtel_dagster import checks
+from semtel_dagster.embedding import zero_shot
+from semtel_dagster.engines.base import Engine
+from semtel_dagster.errors import SettingsError
+from semtel_dagster.io import DatasetIOManager
+from semtel_dagster.partitions import make_partitions
+from semtel_dagster.progress import Progress
+from semtel_dagster.prompts.loader import load_classifiers
+from semtel_dagster.requests.plan import plan_for
+from semtel_dagster.settings import Settings, load_settings
+
+PREPARE_JOB, LABEL_JOB, REPORT_JOB = "prepare_week", "label_week", "report_week"
+
+
+def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.Definitions:
+    """Everything that Dagster needs to know, for given settings.
+
+    Args:
+        settings: What the user set.
+        progress: Who watches long steps, besides Dagster's event log.
+
+    Raises:
+        SettingsError: A prompt file or a setting is wrong.
+    """
+    prompts = load_classifiers(settings.prompts, settings.classifiers)
+    partitions = make_partitions(settings.first_week, list(prompts))
+    engine = make_engine(settings)
+    prepare = [
+        conversations.build(partitions),
+        sample.build(partitions),
+        truncate.build(partitions),
+        *embed_dedupe.build(partitions),
+    ]
+    label = [classify.build(partitions), parse.build(partitions), aggregate.build(partitions)]
+    publish = [report.build(partitions)]
+    return dg.Definitions(
+        assets=[*prepare, *label, *publish],
+        asset_checks=checks.build(partitions),
+        jobs=[
+            dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare), partitions_def=partitions.weekly),
+            dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label), partitions_def=partitions.grid),
+            dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish), partitions_def=partitions.weekly),
+        ],
+        resources=_resources(
+            settings=settings,
+            prompts=prompts,
+            engine=engine,
+            request_plan=plan_for(settings, zero_shot.load),
+            progress=progress or Progress(),
+            io_manager=DatasetIOManager.over(engine, settings),
+        ),
+        executor=dg.in_process_executor,
+    )
+
+
+def make_engine(settings: Settings) -> Engine:
+    """The engine of the environment."""
+    if settings.engine == "polars":
+        from semtel_dagster.engines.polars import PolarsEngine
+
+        return PolarsEngine()
+    raise SettingsError(f"engine {settings.engine!r} is not available in this version; set engine: polars")
+
+
+def _resources(**resources: Any) -> dict[str, Any]:
+    return resources
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster dev` loads: the settings file or the environment decide."""
+    return build_defs(load_settings())

@@ -1,0 +1,82 @@
+"""What `semtel check` looks at: storage, source, prompts and endpoints, before a run and before a cent is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from semtel_dagster.embedding import zero_shot
+from semtel_dagster.errors import SemtelError
+from semtel_dagster.prompts.lint import lint
+from semtel_dagster.prompts.loader import load_classifiers
+from semtel_dagster.requests.check import check_endpoint
+from semtel_dagster.requests.plan import plan_for
+from semtel_dagster.settings import Settings
+from semtel_dagster.sources.weeks import source_weeks
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    ok: bool
+    says: str
+
+
+def diagnose(settings: Settings) -> list[Finding]:
+    """Looks at everything a run needs; a fault of one part does not hide another's."""
+    parts: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
+        ("storage", _storage),
+        ("source", _source),
+        ("prompts", _prompts),
+        ("endpoints", _endpoints),
+    )
+    findings: list[Finding] = []
+    for about, look in parts:
+        try:
+            findings.extend(look(settings))
+        except SemtelError as error:
+            findings.append(Finding(about, False, str(error)))
+    return findings
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    folder = Path(settings.storage)
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK)
+    yield Finding(
+        "storage", writable, str(folder) if writable else f"{folder} cannot be written: {nearest} is not a writable folder"
+    )
+
+
+def _source(settings: Settings) -> Iterator[Finding]:
+    weeks = source_weeks(settings.source)
+    inside = {week: rows for week, rows in weeks.items() if week >= settings.first_week}
+    if not inside:
+        span = f"its weeks are {min(weeks)} to {max(weeks)}" if weeks else "no row has a usable time"
+        yield Finding("source", False, f"no conversation since first_week {settings.first_week}; {span}")
+        return
+    yield Finding(
+        "source",
+        True,
+        f"{sum(inside.values()):,} conversations in {len(inside)} weeks, {min(inside)} to {max(inside)} ({settings.source.path})",
+    )
+
+
+def _prompts(settings: Settings) -> Iterator[Finding]:
+    for name, prompt in load_classifiers(settings.prompts, settings.classifiers).items():
+        faults = lint(prompt)
+        tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in prompt.classifier.tasks)
+        says = "; ".join(str(fault) for fault in faults) or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
+        yield Finding(f"prompt {name}", not faults, says)
+
+
+def _endpoints(settings: Settings) -> Iterator[Finding]:
+    plan = plan_for(settings, zero_shot.load)
+    for endpoint in plan.endpoints:
+        faults = check_endpoint(endpoint, plan)
+        says = "; ".join(str(fault) for fault in faults) or f"{endpoint.kind}, {endpoint.model or 'small embedded model'}: answers"
+        yield Finding(f"endpoint {endpoint.name}", not faults, says)
