@@ -1,13 +1,11 @@
 """Weighted shares with intervals, small cells suppressed."""
 
-from __future__ import annotations
-
 import dagster as dg
 
-from semtel_dagster.engines.base import Engine, Frame
-from semtel_dagster.estimation.shares import estimate_shares
-from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.classifiers import Prompts
+from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.estimation.estimator import ShareEstimator
+from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.settings import Settings
 from semtel_dagster.stages.aggregate import aggregate
 
@@ -25,6 +23,7 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> Frame:
         """The share of each label in the week, with an interval; cells that could identify people are pooled."""
         tasks = prompts[classifier_of(context.partition_key)].classifier.tasks
-        return aggregate(labels, settings.aggregate, tasks, engine)
+        estimator = ShareEstimator(settings.aggregate, tasks)
+        return aggregate(labels, settings.aggregate, engine, estimator)
 
     return label_shares

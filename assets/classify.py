@@ -1,14 +1,12 @@
 """The models' raw answers about each distinct conversation, kept as they came."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from semtel_dagster import tables
+from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.progress import Progress
-from semtel_dagster.classifiers import Prompts
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.plan import RequestPlan
 

@@ -1,7 +1,5 @@
 """Conversations from the source, validated; what broke the contract is quarantined beside them."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
@@ -10,7 +8,7 @@ import dagster as dg
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.partitions import Partitions
 from semtel_dagster.settings import Settings
-from semtel_dagster.sources.reader import ReadWeek
+from semtel_dagster.sources.weeks import ReadWeek
 from semtel_dagster.stages import conversations as stage
 
 

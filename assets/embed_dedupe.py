@@ -1,7 +1,5 @@
 """Embeddings, and groups of duplicates that share one answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

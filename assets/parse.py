@@ -1,13 +1,11 @@
 """Labels from raw answers, for every conversation of a duplicate group. No call is made."""
 
-from __future__ import annotations
-
 import dagster as dg
 
-from semtel_dagster.engines.base import Engine, Frame
-from semtel_dagster.labels.batches import PARSED, ParseResponses
-from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.classifiers import Prompts
+from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.labels.batches import ParseResponses
+from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.stages.parse import parse
 
 
@@ -24,7 +22,6 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> Frame:
         """One label per conversation and task, with how it came to be: exact, cleaned, matched, invalid."""
         classifier = prompts[classifier_of(context.partition_key)].classifier
-        parsed = engine.map_batches(responses, ParseResponses(classifier), PARSED)
-        return parse(parsed, duplicate_groups, classifier)
+        return parse(responses, duplicate_groups, ParseResponses(classifier), engine)
 
     return labels

@@ -1,7 +1,5 @@
 """A reproducible sample of the week's conversations, with exact inclusion probabilities."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from semtel_dagster.engines.base import Engine, Frame

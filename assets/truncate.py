@@ -1,7 +1,5 @@
 """Each sampled conversation as a quoted transcript within the token budget."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from semtel_dagster.engines.base import Engine, Frame

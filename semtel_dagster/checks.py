@@ -3,8 +3,6 @@
 Each says in words what is wrong and what to do. What a number means is in `summaries.py`.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import narwhals as nw
 
@@ -18,20 +16,37 @@ MEND = "Materialize the partition again; if it stays, please report it with the 
 
 def build(partitions: Partitions) -> list[dg.AssetChecksDefinition]:
     """All checks of the graph."""
-    return [_sample_accounts(partitions), _groups_account(partitions), _labels_account(partitions), _shares_account(partitions), _quarantine(partitions)]
+    return [
+        _sample_accounts(partitions),
+        _groups_account(partitions),
+        _labels_account(partitions),
+        _shares_account(partitions),
+        _quarantine(partitions),
+    ]
 
 
 def _sample_accounts(partitions: Partitions) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset="sampled_conversations", additional_ins={"conversations": dg.AssetIn("conversations")}, partitions_def=partitions.weekly)
+    @dg.asset_check(
+        asset="sampled_conversations",
+        additional_ins={"conversations": dg.AssetIn("conversations")},
+        partitions_def=partitions.weekly,
+    )
     def sample_is_part_of_conversations(sampled_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
         """Each sampled conversation is one of the week's, once, and its probability is in (0, 1]."""
         sampled, distinct = _counts(sampled_conversations, "conversation_id")
-        known = _height(sampled_conversations.join(conversations.select("conversation_id"), on="conversation_id", how="semi"))
+        known = _height(
+            sampled_conversations.join(conversations.select("conversation_id"), on="conversation_id", how="semi")
+        )
         probability = nw.col("inclusion_probability")
         wrong = _height(sampled_conversations.filter(~((probability > 0) & (probability <= 1))))
         return _verdict(
             sampled == distinct == known and wrong == 0,
-            {"conversations": _height(conversations), "sampled": sampled, "distinct": distinct, "wrong_probability": wrong},
+            {
+                "conversations": _height(conversations),
+                "sampled": sampled,
+                "distinct": distinct,
+                "wrong_probability": wrong,
+            },
         )
 
     return sample_is_part_of_conversations
@@ -53,11 +68,19 @@ def _groups_account(partitions: Partitions) -> dg.AssetChecksDefinition:
         sampled = _height(sampled_conversations)
         members, distinct_members = _counts(duplicate_groups, "conversation_id")
         sizes = _total(distinct_conversations, "group_size")
-        weight_gap = abs(_total(distinct_conversations, "group_weight") - _total(sampled_conversations, "sampling_weight"))
+        weight_gap = abs(
+            _total(distinct_conversations, "group_weight") - _total(sampled_conversations, "sampling_weight")
+        )
         too_far = _height(duplicate_groups.filter(nw.col("similarity") < settings.dedupe.threshold))
         return _verdict(
             sampled == members == distinct_members == sizes and weight_gap <= 1e-6 * max(1.0, sampled) and too_far == 0,
-            {"sampled": sampled, "members": members, "sum_of_group_sizes": sizes, "weight_gap": weight_gap, "too_far": too_far},
+            {
+                "sampled": sampled,
+                "members": members,
+                "sum_of_group_sizes": sizes,
+                "weight_gap": weight_gap,
+                "too_far": too_far,
+            },
         )
 
     return groups_account_for_the_sample
@@ -71,7 +94,10 @@ def _labels_account(partitions: Partitions) -> dg.AssetChecksDefinition:
         blocking=True,
     )
     def labels_account_for_the_sample(
-        context: dg.AssetCheckExecutionContext, labels: Frame, duplicate_groups: Frame, prompts: dg.ResourceParam[Prompts]
+        context: dg.AssetCheckExecutionContext,
+        labels: Frame,
+        duplicate_groups: Frame,
+        prompts: dg.ResourceParam[Prompts],
     ) -> dg.AssetCheckResult:
         """Every sampled conversation has one row per task, and each label is one of the task's."""
         tasks = prompts[classifier_of(context.partition_key)].classifier.tasks
@@ -86,13 +112,18 @@ def _labels_account(partitions: Partitions) -> dg.AssetChecksDefinition:
             )
             for task in tasks
         )
-        return _verdict(rows == sampled * len(tasks) and alien == 0, {"sampled": sampled, "tasks": len(tasks), "labels": rows, "alien": alien})
+        return _verdict(
+            rows == sampled * len(tasks) and alien == 0,
+            {"sampled": sampled, "tasks": len(tasks), "labels": rows, "alien": alien},
+        )
 
     return labels_account_for_the_sample
 
 
 def _shares_account(partitions: Partitions) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset="label_shares", additional_ins={"labels": dg.AssetIn("labels")}, partitions_def=partitions.grid)
+    @dg.asset_check(
+        asset="label_shares", additional_ins={"labels": dg.AssetIn("labels")}, partitions_def=partitions.grid
+    )
     def shares_account_for_every_label(label_shares: Frame, labels: Frame) -> dg.AssetCheckResult:
         """The cells of a task hold all its conversations (answered, invalid, unanswered, suppressed) and add up to 1."""
         rows = _height(labels)
@@ -100,13 +131,19 @@ def _shares_account(partitions: Partitions) -> dg.AssetChecksDefinition:
         in_cells = _total(whole, "n")
         tasks = _height(whole.select("task").unique())
         share_gap = abs(_total(whole, "share") - tasks)
-        return _verdict(in_cells == rows and share_gap < 1e-6, {"labels": rows, "in_cells": in_cells, "share_gap": share_gap})
+        return _verdict(
+            in_cells == rows and share_gap < 1e-6, {"labels": rows, "in_cells": in_cells, "share_gap": share_gap}
+        )
 
     return shares_account_for_every_label
 
 
 def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset="rejected_conversations", additional_ins={"conversations": dg.AssetIn("conversations")}, partitions_def=partitions.weekly)
+    @dg.asset_check(
+        asset="rejected_conversations",
+        additional_ins={"conversations": dg.AssetIn("conversations")},
+        partitions_def=partitions.weekly,
+    )
     def quarantine_is_small(rejected_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
         """Warns when over 1 % of the week's rows broke the contract."""
         rejected, accepted = _height(rejected_conversations), _height(conversations)
@@ -124,7 +161,9 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
 
 def _verdict(passed: bool, figures: dict[str, float]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=passed, metadata=figures, description="Everything adds up." if passed else f"The rows do not add up. {MEND}"
+        passed=passed,
+        metadata=figures,
+        description="Everything adds up." if passed else f"The rows do not add up. {MEND}",
     )
 
 

@@ -43,8 +43,10 @@ def demo(
     from semtel_dagster.demo import write_project
 
     project = write_project(folder)
-    err.print(f"[bold]Semantic telemetry demo[/] in {project.folder}: {project.conversations} conversations, "
-              f"{len(project.weeks)} weeks. Labels come from a small embedded model: quick, free, and far from an LLM.")
+    err.print(
+        f"[bold]Semantic telemetry demo[/] in {project.folder}: {project.conversations} conversations, "
+        f"{len(project.weeks)} weeks. Labels come from a small embedded model: quick, free, and far from an LLM."
+    )
     failed = _run(project.settings_file, None, None, None, None, as_json=False)
     _print_demo_ending(project.folder)
     raise typer.Exit(failed)
@@ -95,7 +97,13 @@ def report(settings: SettingsFile = None, week: Week = None, since: Since = None
 
 
 def _run(
-    file: Path | None, week: str | None, since: str | None, until: str | None, classifiers: list[str] | None, *, as_json: bool
+    file: Path | None,
+    week: str | None,
+    since: str | None,
+    until: str | None,
+    classifiers: list[str] | None,
+    *,
+    as_json: bool,
 ) -> int:
     from semtel_dagster.partitions import make_partitions
     from semtel_dagster.prompts.loader import load_classifiers
@@ -175,7 +183,9 @@ def _print_places(settings: Any, outcomes: list[Any]) -> None:
     from semtel_dagster.datasets import WAREHOUSE
     from semtel_dagster.reporting.weekly import report_path
 
-    reports = [report_path(settings.storage, outcome.step.week) for outcome in outcomes if "weekly_report" in outcome.metadata]
+    reports = [
+        report_path(settings.storage, outcome.step.week) for outcome in outcomes if "weekly_report" in outcome.metadata
+    ]
     out.print()
     if reports:
         out.print(f"[bold]Report[/]    {reports[-1]}", soft_wrap=True)
@@ -189,7 +199,9 @@ def _print_places(settings: Any, outcomes: list[Any]) -> None:
 
 def _print_demo_ending(folder: Path) -> None:
     out.print(f"[bold]Dagster[/]   cd {folder} && dagster dev     [dim]# then http://127.0.0.1:3000[/]", soft_wrap=True)
-    out.print(f"[bold]Next[/]      put your own source and endpoints into a copy of {folder / 'semtel.yaml'}", soft_wrap=True)
+    out.print(
+        f"[bold]Next[/]      put your own source and endpoints into a copy of {folder / 'semtel.yaml'}", soft_wrap=True
+    )
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from semtel_dagster import checks
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.errors import SettingsError
-from semtel_dagster.io import DatasetIOManager
+from semtel_dagster.io import dataset_io_manager
 from semtel_dagster.partitions import make_partitions
 from semtel_dagster.progress import Progress
 from semtel_dagster.prompts.loader import load_classifiers
@@ -59,19 +59,26 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
             engine=engine,
             request_plan=plan_for(settings, zero_shot.load),
             progress=progress or Progress(),
-            io_manager=DatasetIOManager.over(engine, settings),
+            io_manager=dataset_io_manager,
         ),
         executor=dg.in_process_executor,
     )
 
 
 def make_engine(settings: Settings) -> Engine:
-    """The engine of the environment."""
-    if settings.engine == "polars":
-        from semtel_dagster.engines.polars import PolarsEngine
+    """The engine of the environment; a Spark session starts when the first frame is made.
 
-        return PolarsEngine()
-    raise SettingsError(f"engine {settings.engine!r} is not available in this version; set engine: polars")
+    Raises:
+        SettingsError: The section `spark` of the settings is wrong.
+    """
+    if settings.engine == "spark":
+        from semtel_dagster.engines.session import SparkSessions
+        from semtel_dagster.engines.spark import SparkEngine
+
+        return SparkEngine(SparkSessions(settings.spark))
+    from semtel_dagster.engines.polars import PolarsEngine
+
+    return PolarsEngine()
 
 
 def _resources(**resources: Any) -> dict[str, Any]:

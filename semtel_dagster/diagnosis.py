@@ -48,7 +48,9 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     yield Finding(
-        "storage", writable, str(folder) if writable else f"{folder} cannot be written: {nearest} is not a writable folder"
+        "storage",
+        writable,
+        str(folder) if writable else f"{folder} cannot be written: {nearest} is not a writable folder",
     )
 
 
@@ -70,7 +72,10 @@ def _prompts(settings: Settings) -> Iterator[Finding]:
     for name, prompt in load_classifiers(settings.prompts, settings.classifiers).items():
         faults = lint(prompt)
         tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in prompt.classifier.tasks)
-        says = "; ".join(str(fault) for fault in faults) or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
+        says = (
+            "; ".join(str(fault) for fault in faults)
+            or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
+        )
         yield Finding(f"prompt {name}", not faults, says)
 
 
@@ -78,5 +83,8 @@ def _endpoints(settings: Settings) -> Iterator[Finding]:
     plan = plan_for(settings, zero_shot.load)
     for endpoint in plan.endpoints:
         faults = check_endpoint(endpoint, plan)
-        says = "; ".join(str(fault) for fault in faults) or f"{endpoint.kind}, {endpoint.model or 'small embedded model'}: answers"
+        says = (
+            "; ".join(str(fault) for fault in faults)
+            or f"{endpoint.kind}, {endpoint.model or 'small embedded model'}: answers"
+        )
         yield Finding(f"endpoint {endpoint.name}", not faults, says)

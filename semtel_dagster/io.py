@@ -7,7 +7,7 @@ How a partition's folder is laid out and replaced is in `datasets.py`; what a wr
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import narwhals as nw
@@ -15,15 +15,13 @@ import polars as pl
 import pyarrow.parquet as pq
 from dagster_polars import BasePolarsUPathIOManager
 from pydantic import PrivateAttr
+from upath import UPath
 
 from semtel_dagster.datasets import replaced_folder
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import CLASSIFIER, WEEK
 from semtel_dagster.settings import Settings
 from semtel_dagster.summaries import Summaries
-
-if TYPE_CHECKING:
-    from upath import UPath
 
 
 class DatasetIOManager(BasePolarsUPathIOManager):
@@ -42,15 +40,14 @@ class DatasetIOManager(BasePolarsUPathIOManager):
         manager = cls(base_dir=settings.storage)
         manager._engine = engine
         manager._summaries = Summaries(settings)
+        manager._base_path = UPath(settings.storage)
         return manager
 
     @property
     def _storage(self) -> Path:
         return Path(str(self.base_dir))
 
-    def get_path_for_partition(
-        self, context: dg.InputContext | dg.OutputContext, path: UPath, partition: str
-    ) -> UPath:
+    def get_path_for_partition(self, context: dg.InputContext | dg.OutputContext, path: UPath, partition: str) -> UPath:
         """`week=<date>` or `week=<date>/classifier=<name>`; Dagster joins grid keys as classifier/week."""
         *classifier, week = partition.split("/")
         folder = path / f"{WEEK}={week}"
@@ -116,3 +113,9 @@ def _column_schema(part: Path) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[dg.TableColumn(name=field.name, type=str(field.type)) for field in pq.read_schema(part)]
     )
+
+
+@dg.io_manager(required_resource_keys={"engine", "settings"}, description="Parquet datasets under the storage.")
+def dataset_io_manager(context: dg.InitResourceContext) -> DatasetIOManager:
+    """The I/O manager over the environment's engine and settings."""
+    return DatasetIOManager.over(context.resources.engine, context.resources.settings)

@@ -29,9 +29,7 @@ class Partitions:
 def make_partitions(first_week: dt.date, classifiers: Sequence[str]) -> Partitions:
     """Weekly partitions from `first_week` (a Monday, UTC), and week by classifier."""
     weekly = dg.WeeklyPartitionsDefinition(start_date=first_week.isoformat(), day_offset=1, timezone="UTC")
-    grid = dg.MultiPartitionsDefinition(
-        {WEEK: weekly, CLASSIFIER: dg.StaticPartitionsDefinition(sorted(classifiers))}
-    )
+    grid = dg.MultiPartitionsDefinition({WEEK: weekly, CLASSIFIER: dg.StaticPartitionsDefinition(sorted(classifiers))})
     return Partitions(weekly, grid)
 
 

@@ -75,7 +75,10 @@ class Outcome:
         """The figures of a labelling step; zeros where a failed step wrote nothing."""
         assert self.step.classifier
         made, labels = self.metadata.get("responses", {}), self.metadata.get("labels", {})
-        counts = {name: int(made.get(name, 0)) for name in ("calls", "refused", "retried", "cached", "input_tokens", "output_tokens")}
+        counts = {
+            name: int(made.get(name, 0))
+            for name in ("calls", "refused", "retried", "cached", "input_tokens", "output_tokens")
+        }
         states = {name: int(labels.get(name, 0)) for name in ("conversations", "answered", "invalid", "unanswered")}
         return LabelledPartition(
             week=self.step.week,
@@ -111,7 +114,9 @@ def run_step(step: Step, defs: dg.Definitions, instance: dg.DagsterInstance) -> 
         raise_on_error=False,
     )
     metadata = {
-        event.materialization.asset_key.path[-1]: {key: value.value for key, value in event.materialization.metadata.items()}
+        event.materialization.asset_key.path[-1]: {
+            key: value.value for key, value in event.materialization.metadata.items()
+        }
         for event in (entry.step_materialization_data for entry in result.get_asset_materialization_events())
     }
     return Outcome(step, metadata, time.perf_counter() - started, _first_error(result))

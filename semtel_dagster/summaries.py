@@ -140,9 +140,11 @@ def _labels(frame: Frame) -> Metadata:
     counts = {name: int(conversations.get(name, 0)) for name in ("conversations", "unanswered", "invalid")}
     answered = counts["conversations"] - counts["unanswered"] - counts["invalid"]
     unlabelled = 1 - answered / counts["conversations"] if counts["conversations"] else 0.0
-    return counts | {"answered": answered, "unlabelled_share": unlabelled} | {
-        f"{row['label_status']}_labels": row["rows"] for row in statuses
-    }
+    return (
+        counts
+        | {"answered": answered, "unlabelled_share": unlabelled}
+        | {f"{row['label_status']}_labels": row["rows"] for row in statuses}
+    )
 
 
 def _label_shares(frame: Frame) -> Metadata:
@@ -168,5 +170,10 @@ def _markdown(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
         return dg.MetadataValue.md("none")
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    lines += ["| " + " | ".join(f"{row[name]:,}" if isinstance(row[name], (int, float)) else str(row[name]) for name in names) + " |" for row in rows]
+    lines += [
+        "| "
+        + " | ".join(f"{row[name]:,}" if isinstance(row[name], (int, float)) else str(row[name]) for name in names)
+        + " |"
+        for row in rows
+    ]
     return dg.MetadataValue.md("\n".join(lines))

@@ -17,7 +17,9 @@ FIRST_WEEK = "2026-10-05"
 EMBEDDED = [{"name": "embedded", "kind": "embedded"}]
 
 
-def conversation(number: int, *texts: str, day: int = 5, user: str | None = "u1", **fields: object) -> dict[str, object]:
+def conversation(
+    number: int, *texts: str, day: int = 5, user: str | None = "u1", **fields: object
+) -> dict[str, object]:
     """A conversation of alternating user and assistant turns on a day of October 2026."""
     roles = ("user", "assistant")
     messages = [{"role": roles[turn % 2], "content": text} for turn, text in enumerate(texts)]

@@ -30,6 +30,12 @@ def test_a_module_says_what_belongs_there(path):
 
 def test_nothing_committed_names_a_path_of_a_machine_or_a_registry():
     """Paths like /home/someone do not belong in a project."""
-    files = [*MODULES, *CHECKOUT.glob("*.md"), *CHECKOUT.glob("*.yaml"), *CHECKOUT.glob("*.toml"), *CHECKOUT.glob("prompts/*")]
+    files = [
+        *MODULES,
+        *CHECKOUT.glob("*.md"),
+        *CHECKOUT.glob("*.yaml"),
+        *CHECKOUT.glob("*.toml"),
+        *CHECKOUT.glob("prompts/*"),
+    ]
     named = [path.name for path in files if re.search(r"/(home|root|work|Users)/\w+", path.read_text(encoding="utf-8"))]
     assert named == []

@@ -45,7 +45,9 @@ def test_relative_paths_start_from_the_file(tmp_path):
 
 
 def test_an_object_store_url_stays_as_it_is():
-    assert load_settings(write("source: {path: 's3://bucket/logs/*.parquet'}")).source.path == "s3://bucket/logs/*.parquet"
+    assert (
+        load_settings(write("source: {path: 's3://bucket/logs/*.parquet'}")).source.path == "s3://bucket/logs/*.parquet"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,15 @@ Narwhals; row logic that needs Python is an `ArrowFunction`, which every engine 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import narwhals as nw
 import pyarrow as pa
 
-Frame: TypeAlias = nw.LazyFrame[Any]
+if TYPE_CHECKING:
+    Frame: TypeAlias = nw.LazyFrame[Any]
+else:
+    Frame = nw.LazyFrame  # Dagster reads annotations and wants a plain class
 ArrowFunction: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 

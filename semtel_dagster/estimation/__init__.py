@@ -1,1 +1,5 @@
-"""Weighted shares, intervals and disclosure control. Numbers in, numbers out."""
+"""Estimates from labels: shares with intervals, changes between weeks, and disclosure control.
+
+Everything here works on small tables and numbers, never on conversations. The group-bys that make those tables
+belong in `stages/aggregate.py`, how estimates are shown in `reporting/`.
+"""

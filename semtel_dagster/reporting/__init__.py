@@ -1,1 +1,4 @@
-"""Tables for the terminal, charts and the weekly HTML report. No Dagster."""
+"""What people look at: the weekly report, tables for the terminal, charts and the DuckDB warehouse.
+
+Figures are read from the stored tables; how they are estimated belongs in `estimation/`. No conversation text.
+"""

@@ -1,1 +1,1 @@
-"""Readers of conversation logs: public formats, column mapping, validation and quarantine. No Dagster, no network client."""
+"""Readers of conversation logs: formats, column mapping, validation, quarantine. No Dagster, no network client."""

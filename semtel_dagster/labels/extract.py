@@ -1,0 +1,239 @@
+"""Where an answer's values stand: JSON whole, several or broken, tags, `key: value` lines, tables, prose.
+
+Gives fields and their raw values; what a value means is for `matching` and `scores`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import json_repair
+
+from semtel_dagster.labels.normalise import clean
+
+MAX_CHARACTERS = 16_000
+MAX_BROKEN_CHARACTERS = 2_000
+MAX_OBJECTS = 64
+MAX_TAGS = 200
+MAX_FIELDS = 100
+MAX_DEPTH = 6
+
+GENERIC_KEYS = (
+    "label", "answer", "category", "classification", "class", "result", "output", "prediction", "choice", "value",
+    "verdict", "主题", "话题", "标签", "类别", "分类", "答案", "Thema", "Kategorie", "Antwort", "tema", "etiqueta", "categoría",
+    "respuesta", "sujet", "catégorie", "réponse", "тема", "категория", "ответ",
+)  # fmt: skip
+GENERIC_SCORES = ("score", "rating", "points", "value")
+
+_THINKING = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
+_THOUGHT = re.compile(rf"(?is)<({_THINKING})\b[^>]{{0,80}}>.*?</\1\s*>")
+_THOUGHT_END = re.compile(rf"(?is)^.*</(?:{_THINKING})\s*>")
+_THOUGHT_START = re.compile(rf"(?is)<(?:{_THINKING})\b[^>]{{0,80}}>.*\Z")
+_CHANNEL = re.compile(r"(?s)^.*<\|message\|>")
+_CONTROL_TOKEN = re.compile(r"<\|[\w ]{1,30}\|>|</?s>|\[/?INST\]")
+_FINAL = re.compile(
+    r"(?i)(?:final (?:answer|label|classification|output|verdict)|corrected answer|correction|最终答案|"
+    r"endgültige antwort|respuesta final|réponse finale)\W{0,6}(?:is\b)?"
+)
+_FENCE = re.compile(r"```[\w+-]*")
+_TAG = re.compile(r"<([A-Za-z_][\w .-]{0,40})>([^<>]{0,300})</\1\s*>")
+_EMPHASIS = re.compile(r"\*\*([^*\n]{1,60})\*\*|`([^`\n]{1,60})`|[\"“„«「『]([^\"”“«»」』\n]{1,60})[\"”“»」』]")
+_LEADING_OVER = re.compile(
+    r"(?i)[\s\"'*_`]*(?:[,;&.]|\b(?:and|while|und|y|et)\b)?[\s*_`\"']*(?:\b(?:the|its|their)\b)?[\s*_`\"']*$"
+)
+_ABOUT = re.compile(
+    r"(?i)\b(?:it|this|conversation|transcript|chat|discussion|dialogue)(?:'s| is| was)(?: \w+ly)? about\s+(.{1,80})"
+)
+_THOUGHT_OF = re.compile(
+    r"(?i)^(?:i (?:think|believe|guess|would say|'d say),? )?(?:it'?s|it is|this is|that is|that's)\s+(.{1,80})$"
+)
+_CLASSED = re.compile(
+    r"(?i)(?:classif\w+|categori[sz]\w+|label+ed|label|falls?|belongs?|rate|rated|einzuordnen|归类|属于)"
+    r"(?:\s+[\w']+){0,6}?\s*(?:\b(?:as|into|under|to|in|als|unter|comme|como)\b|为|于)\s*[:：]?\s*(.{1,80})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value that an answer gives for a key; `unfinished` when the answer ends inside it."""
+
+    key: str
+    value: Any
+    unfinished: bool = False
+
+
+def spoken(raw: str) -> str:
+    """An answer without its reasoning and control tokens, cut to a size that can be searched."""
+    text = clean(raw)
+    if len(text) > 4 * MAX_CHARACTERS:
+        text = text[: 2 * MAX_CHARACTERS] + "\n" + text[-2 * MAX_CHARACTERS :]
+    if "<|" in text:
+        text = _CONTROL_TOKEN.sub("", _CHANNEL.sub("", text))
+    if "<" in text:
+        # Unpaired openings by the hundred would make the search for pairs quadratic.
+        text = _THOUGHT.sub("", text) if text.count("<") <= MAX_TAGS else text
+        text = _THOUGHT_START.sub("", _THOUGHT_END.sub("", text))
+        text = _CONTROL_TOKEN.sub("", text)
+    text = text.strip()
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS // 2] + "\n" + text[-MAX_CHARACTERS // 2 :]
+
+
+def final_part(text: str) -> str | None:
+    """What follows the last "final answer", if the answer says so."""
+    ends = [found.end() for found in _FINAL.finditer(text)]
+    return text[ends[-1] :].strip() if ends and text[ends[-1] :].strip() else None
+
+
+def json_fields(text: str) -> tuple[list[Field], str]:
+    """The fields of every well-formed JSON object in a text, nested ones included, and the text without them."""
+    fields: list[Field] = []
+    rest, position = [], 0
+    for value, start, end in _json_values(text):
+        found = _fields_of(value)
+        if found or isinstance(value, _Pairs):
+            fields += found
+            rest.append(text[position:start])
+            position = end
+    return fields, "\n".join([*rest, text[position:]]).strip()
+
+
+def broken_fields(text: str) -> list[Field]:
+    """The fields of a JSON object that is cut off or badly written."""
+    start = text.find("{")
+    if start < 0:
+        if not re.match(r"\s*[\"'][\w .-]{1,60}[\"']\s*:", text):
+            return []
+        text, start = "{" + text, 0
+    part = text[start : start + MAX_BROKEN_CHARACTERS]
+    try:
+        value = json_repair.loads(part, skip_json_loads=True)
+    except (ValueError, RecursionError, IndexError, KeyError, TypeError):
+        return []
+    fields = _fields_of(value)
+    # An odd number of quotes: the text ends inside the last string.
+    if fields and part.count('"') % 2 == 1 and not part.rstrip("` \n").endswith("}"):
+        fields[-1] = Field(fields[-1].key, fields[-1].value, unfinished=True)
+    return fields
+
+
+def tag_fields(text: str) -> list[Field]:
+    """The fields of XML-like elements."""
+    return [Field(key, value.strip()) for key, value in _TAG.findall(text)]
+
+
+def line_fields(text: str, keys: Sequence[re.Pattern[str]], others: re.Pattern[str] | None = None) -> list[Field]:
+    """The fields that are written `key: value`, `key is value`, or as cells of a table.
+
+    Args:
+        text: What to search.
+        keys: Patterns of the keys, from `key_pattern`.
+        others: Finds the keys of other fields, where a value on the same line ends.
+    """
+    fields = []
+    for line in text.split("\n"):
+        for key in keys:
+            found = islice(key.finditer(line), MAX_FIELDS)
+            fields += [Field(match[1], _before(others, match[2]) if others else match[2]) for match in found]
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.count("|") >= 2 else []
+        if len(cells) >= 2:
+            fields.append(Field(cells[0], cells[1]))
+        if len(fields) > MAX_FIELDS:
+            break
+    return fields[:MAX_FIELDS]
+
+
+def name_pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """A pattern that finds any of some field names, however their words are joined."""
+    return re.compile(rf"(?i)(?<![A-Za-z_])(?:{'|'.join(map(_words, names))})(?![a-z])")
+
+
+def key_pattern(name: str) -> re.Pattern[str]:
+    """A pattern that finds a field's name and what is said of it, on one line."""
+    words = _words(name)
+    return re.compile(
+        rf"(?i)(?<![A-Za-z_])({words})(?:[\s_-]*(?:label|level|category))?[\"'*_`\s]*"
+        r"(?:[:=]+>?|->|→|-(?=\s)|\b(?:is|are|was|would be|should be|ist|es|est)\b|是|为)[\s\"'*_`]*(.{1,120})"
+    )
+
+
+def lone_values(text: str) -> list[str]:
+    """The whole text, then each of its lines, as what may be a bare label."""
+    bare = _FENCE.sub("\n", text).strip()
+    lines = [line.strip() for line in bare.split("\n") if line.strip()]
+    return [bare] if len(lines) == 1 else [bare, *lines]
+
+
+def sayings(text: str) -> list[str]:
+    """What prose says a conversation is classified as."""
+    return [found[1] for pattern in (_CLASSED, _ABOUT, _THOUGHT_OF) for found in pattern.finditer(text)]
+
+
+def emphasised(text: str) -> list[str]:
+    """Short spans in bold, code or quotation marks."""
+    return [next(part for part in found if part) for found in _EMPHASIS.findall(text)]
+
+
+def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
+    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_Pairs)
+    position, tried = 0, 0
+    while tried < MAX_OBJECTS:
+        starts = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
+        if not starts:
+            return
+        tried += 1
+        try:
+            value, end = decoder.raw_decode(text, min(starts))
+        except (ValueError, RecursionError):
+            position = min(starts) + 1
+        else:
+            yield value, min(starts), end
+            position = end
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object's pairs in order, so that a key written twice is not lost."""
+
+
+def _fields_of(value: Any, depth: int = 0) -> list[Field]:
+    if depth > MAX_DEPTH:
+        return []
+    if isinstance(value, dict):
+        value = _Pairs(value.items())
+    if isinstance(value, _Pairs):
+        fields = _record(value)
+        for key, inner in value:
+            fields.append(Field(str(key), inner))
+            if isinstance(inner, dict | list) and not _is_schema(inner):
+                fields += _fields_of(inner, depth + 1)
+        return fields
+    if isinstance(value, list):
+        return [field for inner in value for field in _fields_of(inner, depth + 1)]
+    return []
+
+
+def _record(pairs: Sequence[tuple[str, Any]]) -> list[Field]:
+    """The field of an object such as {"task": "topic", "label": "food"}, which names its own key."""
+    named = {str(key).casefold(): value for key, value in pairs}
+    keys = [named[key] for key in ("task", "field", "question", "name") if isinstance(named.get(key), str)]
+    values = [named[key] for key in ("label", "answer", "value") if key in named]
+    return [Field(keys[0], values[0])] if keys and values else []
+
+
+def _words(name: str) -> str:
+    return r"[\s_-]*".join(re.escape(word) for word in re.split(r"[\s_-]+", name))
+
+
+def _before(others: re.Pattern[str], value: str) -> str:
+    """A value up to the next field's name, without the words that lead over to it."""
+    return _LEADING_OVER.sub("", others.split(value, maxsplit=1)[0])
+
+
+def _is_schema(value: Any) -> bool:
+    """A JSON schema that the model repeats is no answer."""
+    keys = {key for key, _ in value} if isinstance(value, _Pairs) else set(value) if isinstance(value, dict) else set()
+    return bool(keys & {"enum", "type", "properties"})

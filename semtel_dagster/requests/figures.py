@@ -1,0 +1,97 @@
+"""What a run did so far, as numbers: for a progress line, for observations, for metadata.
+
+Belongs here: the values. Counting belongs in `engine` and `endpoint`, showing them in the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EndpointFigures:
+    """One endpoint's part of a run.
+
+    Attributes:
+        name: The endpoint's name in the settings.
+        model: The model's name, as it is recorded with each answer.
+        calls: Calls sent, refused and failed ones included.
+        answered: Calls that brought an answer.
+        refused: Calls refused by rate or load.
+        failed: Calls that brought neither.
+        in_flight: Calls under way.
+        limit: Calls in flight that the engine allows now.
+        rate_limit: Requests per second that the engine allows now; None while no limit is known.
+        latency_s: The usual latency of an answer.
+        input_tokens: Prompt tokens.
+        cached_tokens: Of these, served from a prompt cache.
+        output_tokens: Completion tokens.
+        cost_usd: By the endpoint's price.
+        fault: Why the endpoint is out, e.g. "unauthorized (HTTP 401)"; empty while it is in.
+    """
+
+    name: str
+    model: str
+    calls: int = 0
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    limit: int = 0
+    rate_limit: float | None = None
+    latency_s: float = 0.0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A whole run's numbers.
+
+    Attributes:
+        done: Rows that have an answer or a reason, those from the journal included.
+        total: Rows in all; None while unknown.
+        answered: Rows answered, from the journal included.
+        failed: Rows that ended with a reason.
+        from_journal: Rows found in the journal: no call.
+        calls: Calls sent.
+        refused: Calls refused by rate or load.
+        retried: Calls beyond a row's first, refusals left out.
+        hedged: Second calls for stragglers.
+        in_flight: Calls under way.
+        input_tokens: Prompt tokens.
+        cached_tokens: Of these, served from a prompt cache.
+        output_tokens: Completion tokens.
+        cost_usd: By the endpoints' prices.
+        seconds: Since the run began.
+        rate: Rows done per second, over the last seconds.
+        endpoints: The same per endpoint.
+    """
+
+    done: int = 0
+    total: int | None = None
+    answered: int = 0
+    failed: int = 0
+    from_journal: int = 0
+    calls: int = 0
+    refused: int = 0
+    retried: int = 0
+    hedged: int = 0
+    in_flight: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    rate: float = 0.0
+    endpoints: tuple[EndpointFigures, ...] = ()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate of the time to go; None while the total or the rate is unknown."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)

@@ -1,0 +1,121 @@
+"""The budgets of one endpoint: requests, tokens, and one "not before".
+
+Belongs here: reserve and settle, one reaction per event, honouring `retry-after`. How a rate is learned belongs in
+`rate`.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from random import Random
+
+from semtel_dagster.requests.rate import LearnedRate
+
+UNASKED_PAUSE_S = 0.25
+LONGEST_UNASKED_PAUSE_S = 8.0
+BELIEVED_S = 2.0
+
+
+class Limiter:
+    """Says when the next call may go.
+
+    A refusal opens an event: the calls that were under way when it began are part of it and change nothing more.
+    The pause is what the endpoint asks for. Where it asks for more than two seconds a single call probes at two,
+    four, eight... seconds, because such headers often describe another window or a shared pool; where it asks for
+    nothing the pause doubles from a quarter of a second with each event in a row.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        tasks: int = 1,
+        random: Random | None = None,
+    ) -> None:
+        """Starts from configured limits per minute, shared with so many tasks."""
+        self.requests = LearnedRate(requests_per_minute, tasks)
+        self.tokens = LearnedRate(tokens_per_minute, tasks)
+        self._random = random or Random()
+        self._event_at = -inf
+        self._not_before = -inf
+        self._asked_until = -inf
+        self._in_a_row = 0
+        self._probing = False
+        self._call_tokens = 1.0
+
+    @property
+    def not_before(self) -> float:
+        """The clock's time before which no call may go, in seconds."""
+        return self._not_before
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may go; 0: now; infinite while a probe is under way."""
+        if now < self._not_before:
+            return self._not_before - now
+        if self._probing:
+            return inf
+        return max(self.requests.wait(now), self.tokens.wait(now))
+
+    def reserve(self, now: float, tokens: float) -> None:
+        """Takes one call and its expected tokens from the budgets."""
+        if self._not_before > -inf:
+            self._resume(now)
+        self._call_tokens += 0.01 * (tokens - self._call_tokens)
+        self.requests.spend(now, 1.0)
+        self.tokens.spend(now, tokens)
+
+    def settle(self, reserved: float, used: float) -> None:
+        """Puts right what a call really used, in tokens, and takes note that it was accepted."""
+        self._in_a_row = 0
+        if self._probing:
+            self._probing, self._asked_until = False, -inf
+        if used:
+            self.tokens.give_back(reserved - used)
+
+    def release(self) -> None:
+        """A call ended without a verdict about limits."""
+        self._probing = False
+
+    def refuse(self, now: float, sent_at: float, tokens: float, retry_after: float | None, dimension: str) -> bool:
+        """Takes a refusal in.
+
+        Args:
+            now: The clock, in seconds.
+            sent_at: When the call went.
+            tokens: What was reserved for it.
+            retry_after: What the endpoint asked for, in seconds.
+            dimension: "tokens" when the refusal is about tokens, "load" when it is about no budget.
+
+        Returns:
+            Whether this refusal began a new event.
+        """
+        was_probe, self._probing = self._probing, False
+        new_event = sent_at >= self._event_at and not was_probe
+        by_tokens = dimension == "tokens"
+        learns = dimension != "load"
+        self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
+        self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
+        if new_event or was_probe:
+            self._in_a_row += 1
+            self._event_at = now if new_event else self._event_at
+            self._pause(now, retry_after)
+        return new_event
+
+    def _pause(self, now: float, retry_after: float | None) -> None:
+        doubled = 2.0 ** min(self._in_a_row - 1, 8)
+        if retry_after is None:
+            pause = min(UNASKED_PAUSE_S * doubled, LONGEST_UNASKED_PAUSE_S) * self._random.uniform(0.75, 1.25)
+            self._asked_until = -inf
+        else:
+            pause = min(retry_after, BELIEVED_S * doubled) + self._random.uniform(0.0, 0.01)
+            self._asked_until = now + retry_after
+        self._not_before = now + pause
+
+    def _resume(self, now: float) -> None:
+        paused = now - self._event_at
+        if now < self._asked_until:
+            self._probing = True
+            return
+        self.requests.resume(now, paused)
+        self.tokens.resume(now, paused, self._call_tokens)
+        self._not_before = self._asked_until = -inf

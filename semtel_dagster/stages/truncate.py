@@ -1,0 +1,137 @@
+"""The truncation stage: each sampled conversation as a transcript within the token budget.
+
+Strategies: `head` keeps the beginning, `tail` the end, `head_tail` half of each, `last_turns` the last k turns and
+of these the end. A cap per message, if set, comes first. Where a stretch of text is taken out belongs in
+`cutting`, counting in `tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.settings import TruncateSettings
+from semtel_dagster.stages.cutting import MARK_TOKENS, Transcript, cut, last_turns_start
+from semtel_dagster.stages.tokens import token_ends
+from semtel_dagster.tables import SAMPLED_CONVERSATIONS, TRUNCATED_CONVERSATIONS
+from semtel_dagster.transcript import Turn, content_hash, render
+
+PART_CHARACTERS = 8 * 2**20
+
+_HEAD_SHARES = {"head": 1.0, "head_tail": 0.5, "tail": 0.0, "last_turns": 0.0}
+_CARRIED = [name for name in TRUNCATED_CONVERSATIONS.names if name in SAMPLED_CONVERSATIONS.names]
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """A conversation's text within the budget.
+
+    Attributes:
+        text: The transcript, cut where it had to be.
+        n_tokens: Its tokens, exactly.
+        n_tokens_before: The tokens of the whole transcript.
+        truncation: "none", "message" (only the cap per message cut), or the strategy that cut.
+    """
+
+    text: str
+    n_tokens: int
+    n_tokens_before: int
+    truncation: str
+
+
+def truncate(sampled: Frame, options: TruncateSettings, engine: Engine) -> Frame:
+    """Renders each conversation and cuts it to the budget, lazily, a batch at a time.
+
+    Args:
+        sampled: Rows of `tables.SAMPLED_CONVERSATIONS`.
+        options: Budget and strategy.
+        engine: Runs the row function.
+
+    Returns:
+        One row of `tables.TRUNCATED_CONVERSATIONS` for each, in the same order.
+    """
+    columns = sampled.select(*_CARRIED, "messages")
+    return engine.map_batches(columns, TruncateBatches(options), TRUNCATED_CONVERSATIONS)
+
+
+def truncate_turns(conversations: list[list[Turn]], options: TruncateSettings) -> list[Truncated]:
+    """The transcripts of some conversations within the budget; each depends on its conversation alone."""
+    texts = [render(turns) for turns in conversations]
+    return [
+        _truncate_one(text, turns, ends, options)
+        for text, turns, ends in zip(texts, conversations, token_ends(texts), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class TruncateBatches:
+    """The row function of `truncate`."""
+
+    options: TruncateSettings
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Batches of sampled conversations to batches of truncated ones."""
+        for batch in batches:
+            conversations = _turns(batch.column("messages"))
+            for first, last in _parts(conversations):
+                found = truncate_turns(conversations[first:last], self.options)
+                yield _batch(batch.slice(first, last - first), conversations[first:last], found)
+
+
+def _truncate_one(text: str, turns: list[Turn], ends: NDArray[np.int64], options: TruncateSettings) -> Truncated:
+    n_before = len(ends)
+    truncation = "none"
+    if options.max_message_tokens is not None and n_before > options.max_message_tokens:
+        capped = "\n".join(_cap_messages(turns, options.max_message_tokens, options.strategy))
+        if capped != text:
+            text, ends, truncation = capped, token_ends([capped])[0], "message"
+    transcript = Transcript(text.encode(), ends)
+    keep_from = last_turns_start(transcript.data, options.last_turns) if options.strategy == "last_turns" else 0
+    if len(ends) <= options.max_tokens and keep_from == 0:
+        return Truncated(text, len(ends), n_before, truncation)
+    text, n_tokens = cut(transcript, options.max_tokens, _HEAD_SHARES[options.strategy], keep_from)
+    return Truncated(text, n_tokens, n_before, options.strategy)
+
+
+def _cap_messages(turns: list[Turn], cap: int, strategy: str) -> Iterator[str]:
+    """Each turn's text with its content cut to the cap; the mark comes on top, so less than it is not cut out."""
+    texts = [render([turn]) for turn in turns]
+    for text, ends in zip(texts, token_ends(texts), strict=True):
+        limit = cap + MARK_TOKENS
+        yield text if len(ends) <= limit else cut(Transcript(text.encode(), ends), limit, _HEAD_SHARES[strategy])[0]
+
+
+def _turns(messages: pa.Array) -> list[list[Turn]]:
+    flat = pc.list_flatten(messages)
+    roles, contents = (flat.field(name).to_pylist() for name in ("role", "content"))
+    turns = [Turn(role, content) for role, content in zip(roles, contents, strict=True)]
+    lengths = pc.fill_null(pc.list_value_length(messages), 0).to_pylist()
+    starts = np.cumsum([0, *lengths]).tolist()
+    return [turns[start : start + length] for start, length in zip(starts, lengths, strict=False)]
+
+
+def _parts(conversations: list[list[Turn]]) -> Iterator[tuple[int, int]]:
+    """Stretches of rows whose text is small enough to be tokenised at once."""
+    first = characters = 0
+    for index, turns in enumerate(conversations):
+        characters += sum(len(turn.content) for turn in turns)
+        if characters >= PART_CHARACTERS:
+            yield first, index + 1
+            first, characters = index + 1, 0
+    if first < len(conversations):
+        yield first, len(conversations)
+
+
+def _batch(rows: pa.RecordBatch, conversations: list[list[Turn]], found: list[Truncated]) -> pa.RecordBatch:
+    columns = {name: rows.column(name) for name in _CARRIED}
+    columns |= {name: pa.array([getattr(item, name) for item in found]) for name in Truncated.__dataclass_fields__}
+    columns["n_turns"] = pa.array([len(turns) for turns in conversations])
+    columns["content_hash"] = pa.array([content_hash(item.text) for item in found])
+    arrays = [columns[field.name].cast(field.type) for field in TRUNCATED_CONVERSATIONS]
+    return pa.RecordBatch.from_arrays(arrays, schema=TRUNCATED_CONVERSATIONS)
