@@ -125,7 +125,7 @@ def _shares_account(partitions: Partitions) -> dg.AssetChecksDefinition:
         asset="label_shares", additional_ins={"labels": dg.AssetIn("labels")}, partitions_def=partitions.grid
     )
     def shares_account_for_every_label(label_shares: Frame, labels: Frame) -> dg.AssetCheckResult:
-        """The cells of a task hold all its conversations (answered, invalid, unanswered, suppressed) and add up to 1."""
+        """The cells of a task hold all its conversations (answered, invalid, unanswered, suppressed)."""
         rows = _height(labels)
         whole = label_shares.filter(nw.col("segment") == "all")
         in_cells = _total(whole, "n")
@@ -152,8 +152,8 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
             passed=share <= 0.01,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"rejected": rejected, "accepted": accepted, "share": share},
-            description=f"{rejected:,} rows of the source were quarantined; the table rejected_conversations says where "
-            "they stand and why. Mend the source, or map its columns in source.columns.",
+            description=f"{rejected:,} rows of the source were quarantined; rejected_conversations says where they stand and "
+            "why. Mend the source, or map its columns in source.columns.",
         )
 
     return quarantine_is_small

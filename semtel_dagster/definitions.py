@@ -13,7 +13,6 @@ from assets import aggregate, classify, conversations, embed_dedupe, parse, repo
 from semtel_dagster import checks
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.engines.base import Engine
-from semtel_dagster.errors import SettingsError
 from semtel_dagster.io import dataset_io_manager
 from semtel_dagster.partitions import make_partitions
 from semtel_dagster.progress import Progress

@@ -64,7 +64,8 @@ def _source(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "source",
         True,
-        f"{sum(inside.values()):,} conversations in {len(inside)} weeks, {min(inside)} to {max(inside)} ({settings.source.path})",
+        f"{sum(inside.values()):,} conversations in {len(inside)} weeks, {min(inside)} to {max(inside)}, in "
+        f"{settings.source.path}",
     )
 
 
