@@ -7,6 +7,7 @@ import dagster as dg
 from semtel_dagster.embedding.providers import embedding_provider
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import Partitions
+from semtel_dagster.requests.embeddings import post_for
 from semtel_dagster.settings import Settings
 from semtel_dagster.stages.embed_dedupe import deduplicate, embed
 
@@ -19,7 +20,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         truncated_conversations: Frame, settings: dg.ResourceParam[Settings], engine: dg.ResourceParam[Engine]
     ) -> Frame:
         """One embedding per distinct transcript, stored once and used by every classifier."""
-        return embed(truncated_conversations, embedding_provider(settings), engine)
+        return embed(truncated_conversations, embedding_provider(settings, post_for), engine)
 
     @dg.multi_asset(
         partitions_def=partitions.weekly,

@@ -152,8 +152,8 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
             passed=share <= 0.01,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"rejected": rejected, "accepted": accepted, "share": share},
-            description=f"{rejected:,} rows of the source were quarantined; rejected_conversations says where they stand and "
-            "why. Mend the source, or map its columns in source.columns.",
+            description=f"{rejected:,} rows of the source were quarantined; rejected_conversations says where they "
+            "stand and why. Mend the source, or map its columns in source.columns.",
         )
 
     return quarantine_is_small

@@ -73,19 +73,12 @@ def _prompts(settings: Settings) -> Iterator[Finding]:
     for name, prompt in load_classifiers(settings.prompts, settings.classifiers).items():
         faults = lint(prompt)
         tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in prompt.classifier.tasks)
-        says = (
-            "; ".join(str(fault) for fault in faults)
-            or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
-        )
+        says = "; ".join(faults) or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
         yield Finding(f"prompt {name}", not faults, says)
 
 
 def _endpoints(settings: Settings) -> Iterator[Finding]:
     plan = plan_for(settings, zero_shot.load)
     for endpoint in plan.endpoints:
-        faults = check_endpoint(endpoint, plan)
-        says = (
-            "; ".join(str(fault) for fault in faults)
-            or f"{endpoint.kind}, {endpoint.model or 'small embedded model'}: answers"
-        )
-        yield Finding(f"endpoint {endpoint.name}", not faults, says)
+        for finding in check_endpoint(endpoint, plan):
+            yield Finding(f"endpoint {endpoint.name}", finding.level != "error", finding.text)

@@ -66,7 +66,7 @@ def test_a_duplicate_is_not_asked_about_and_has_its_twins_label(ran):
 
 
 def test_a_second_run_with_nothing_changed_makes_no_call_and_the_same_tables(ran):
-    settings, first, second = ran
+    _, first, second = ran
     assert [row.calls for row in labelled(second)] == [0, 0]
     assert [row.cached for row in labelled(second)] == [row.calls for row in labelled(first)]
     assert [row.answered for row in labelled(second)] == [40, 40]
@@ -129,11 +129,7 @@ def test_hostile_text_is_labelled_like_any_other(tmp_path):
         "\ud83d\ude00 emoji 中文 हिन्दी",
     ]
     rows = [conversation(number, text) for number, text in enumerate(texts)]
-    rows.append(
-        json.loads(
-            '{"conversation_id": "lone", "started_at": "2026-10-05T10:00:00Z", "messages": [{"role": "user", "content": "a lone \\ud800 surrogate"}]}'
-        )
-    )
+    rows.append(conversation(len(rows), json.loads('"a lone \\ud800 surrogate"')))
     settings = project(tmp_path, [])
     (tmp_path / "source.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
     outcomes = run_weeks(settings)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.transcript import ROLES, Turn, content_hash, cut_mark, is_cut_mark, normalise, parse, render
@@ -29,17 +29,20 @@ def test_a_conversation_is_written_as_markers_and_quoted_lines():
 
 
 @given(turns)
+@settings(deadline=None)
 def test_what_is_rendered_is_read_back_with_its_content_normalised(conversation):
     assert parse(render(conversation)) == [Turn(turn.role, normalise(turn.content)) for turn in conversation]
 
 
 @given(turns)
+@settings(deadline=None)
 def test_structure_at_column_0_is_never_written_by_content(conversation):
     unquoted = [line for line in render(conversation).splitlines() if not line.startswith("> ")]
     assert unquoted == [f"{turn.role}:" for turn in conversation]
 
 
 @given(contents)
+@settings(deadline=None)
 def test_normalising_twice_changes_nothing(content):
     once = normalise(content)
     assert normalise(once) == once

@@ -6,6 +6,7 @@ file names comes back to the driver. How a session is made is in `session`, what
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,12 +17,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semtel_dagster.engines.arrow_types import (
-    from_spark,
-    plain_schema,
-    to_spark,
-    wire_schema,
-)
+from semtel_dagster.engines.arrow_types import from_spark, plain_schema, to_spark, wire_schema
 from semtel_dagster.engines.base import ArrowFunction, Frame
 from semtel_dagster.engines.spark_tasks import PARTS, RunFunction, RunGenerator, WriteParts, write_part
 
@@ -85,8 +81,8 @@ class SparkEngine:
         stored = pq.read_schema(parts[present[0]][0])
         root, columns = _split_partitions(Path(present[0]))
         reader = self.session.read.schema(to_spark(plain_schema(pa.schema([*stored, *columns]))))
-        options = {"basePath": _uri(root), "pathGlobFilter": "*.parquet", "__globPaths__": "false"}
-        return nw.from_native(reader.options(**options).parquet(*[_uri(Path(folder)) for folder in present]))
+        reader = reader.options(basePath=_uri(root), pathGlobFilter="*.parquet")
+        return nw.from_native(reader.parquet(*[_without_globs(_uri(Path(folder))) for folder in present]))
 
     def write(self, frame: Frame, folder: str) -> None:
         """Writes a frame as zstd Parquet parts into an empty local folder that every executor sees.
@@ -130,6 +126,11 @@ def _split_partitions(folder: Path) -> tuple[Path, list[pa.Field]]:
 
 def _uri(path: Path) -> str:
     return f"file://{path.absolute()}"
+
+
+def _without_globs(uri: str) -> str:
+    """Spark takes brackets and stars in a path as patterns."""
+    return re.sub(r"([][{}*?\\])", r"\\\1", uri)
 
 
 def _part(folder: str, number: int) -> Path:

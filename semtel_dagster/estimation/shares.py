@@ -73,8 +73,9 @@ def estimate_share(cell: Cell, population: Population, confidence: float) -> Sha
     The interval is Wilson's on that size with Student's t, one of the forms that hold their level for rare labels
     in clustered samples (Korn and Graubard 1998; Franco et al. 2019, "Comparative study of confidence intervals for
     proportions in complex sample surveys"). Its degrees of freedom are Kish's number of clusters less one: with the
-    plain m - 1, a few heavy users among 20 brought 95 % intervals down to 88 %. Strata are ignored, which can only
-    widen it. It covers sampling, not the model's errors.
+    plain m - 1, a few heavy users among 20 brought 95 % intervals down to 88 %. Simulated coverage of 95 % intervals
+    is 90 to 99 %, the least for labels of 2 to 10 % that a few heavy users favour (tests/estimation/test_shares.py).
+    Strata are ignored, which can only widen it. It covers sampling, not the model's errors.
 
     Args:
         cell: The label's sums.

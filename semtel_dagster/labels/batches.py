@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from semtel_dagster.classifiers import Classifier
-from semtel_dagster.labels.answers import UNANSWERED, AnswerParser, ParsedLabel
+from semtel_dagster.labels.answers import AnswerParser
 from semtel_dagster.labels.fingerprint import parser_fingerprint
+from semtel_dagster.labels.parsed import UNANSWERED, ParsedLabel
 from semtel_dagster.tables import LABELS
 
 COLUMNS = ("content_hash", "prompt_fingerprint", "model", "raw_text", "status", "error")
@@ -52,6 +53,11 @@ class ParseResponses:
     def schema(self) -> pa.Schema:
         """The schema of the batches that a call gives: PARSED."""
         return PARSED
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of responses that a call reads."""
+        return COLUMNS
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from rapidfuzz.distance import OSA
 from semtel_dagster.classifiers import Task
 from semtel_dagster.labels import reasons
 from semtel_dagster.labels.normalise import clean, compact, comparable, stemmed
+from semtel_dagster.labels.parsed import CLEANED, EXACT, MATCHED
 
-EXACT, CLEANED, MATCHED = "exact", "cleaned", "matched"
 LONGEST_VALUE = 400
 LONGEST_SPELLING = 60
 MAX_SEPARATORS = 12
@@ -79,7 +79,7 @@ class Matcher:
             return Match(None, reasons.NO_LABEL)
         for reading in (text, _TAIL.sub("", _HEDGE.sub("", text))):
             found = self._whole(reading, near=False)
-            if found.label or found.how == reasons.AMBIGUOUS:
+            if found.label or found.how in (reasons.AMBIGUOUS, reasons.SEVERAL_LABELS):
                 return found
         remarked = self._with_remark(text)
         if remarked:
@@ -119,8 +119,13 @@ class Matcher:
             return Match(None, reasons.NEGATED)
         inflected = self._stems.get(stemmed(text))
         if inflected:
-            return inflected
-        return self._nearest(comparable(text)) if near else Match(None, reasons.UNKNOWN_LABEL)
+            return self._undivided(text, inflected)
+        return self._undivided(text, self._nearest(comparable(text))) if near else Match(None, reasons.UNKNOWN_LABEL)
+
+    def _undivided(self, text: str, found: Match) -> Match:
+        """A loose match of a whole text, unless its parts name another label: "health/careers" is no "health care"."""
+        parted = found.label and set(self._spelled_in(text)) - {found.label}
+        return Match(None, reasons.SEVERAL_LABELS) if parted else found
 
     def _numbered(self, text: str) -> Match | None:
         found = _LEVEL.match(text)

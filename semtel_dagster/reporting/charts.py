@@ -89,7 +89,7 @@ def trend_chart(shares: TaskShares) -> Spec:
         ),
     )
     y = alt.Y("share:Q", title=None, axis=alt.Axis(format=_PERCENT, tickCount=5), scale=alt.Scale(domainMin=0))
-    bands = base.mark_area(opacity=0.13).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    bands = base.mark_area(opacity=0.14 if len(chosen) <= 3 else 0.08).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     lines = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_circle(size=46, opacity=1).encode(
         y=y, tooltip=_tooltip(["label", "week of", "share", "interval", "conversations"])
@@ -253,7 +253,7 @@ def _tooltip(fields: list[str]) -> list[Any]:
 
 
 def _spec(chart: alt.LayerChart | alt.Chart, description: str) -> Spec:
-    spec: Spec = chart.properties(description=description).to_dict()
+    spec: Spec = chart.properties(description=description).to_dict(validate=False)
     spec.pop("$schema", None)
     spec.pop("config", None)
     return spec

@@ -20,16 +20,16 @@ MOST_LABELS = 8
 _BAR = 14
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _RUN_COLUMNS = {
-    "conversations": "conversations",
+    "conversations": "sampled",
     "calls": "calls",
     "refused": "refused",
     "retried": "retried",
-    "cached": "from journal",
+    "cached": "from\njournal",
     "answered": "labelled",
     "invalid": "invalid",
-    "unanswered": "unanswered",
-    "input_tokens": "tokens in",
-    "output_tokens": "tokens out",
+    "unanswered": "no\nanswer",
+    "input_tokens": "tokens\nin",
+    "output_tokens": "tokens\nout",
 }
 _ALWAYS = {"conversations", "calls", "answered"}
 _MOST_RUN_ROWS = 12
@@ -109,7 +109,7 @@ def run_table(partitions: Sequence[Mapping[str, Any]]) -> Table:
     """
     names = [name for name in _RUN_COLUMNS if name in _ALWAYS or any(row[name] for row in partitions)]
     by_week = len(partitions) <= _MOST_RUN_ROWS
-    table = _table("run", "week" if by_week else "classifier", [*(_RUN_COLUMNS[name] for name in names), "cost", "seconds"])
+    table = _table("run", "week" if by_week else "classifier", [*(_RUN_COLUMNS[name] for name in names), "cost", "s"])
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for partition in partitions:
         name = f"{partition['week']} {partition['classifier']}" if by_week else partition["classifier"]
@@ -124,7 +124,14 @@ def run_table(partitions: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ Key: TypeAlias = tuple[str, str]
 Hide: TypeAlias = Callable[[Mapping[Key, tuple[int, int]], Mapping[str, int], AggregateSettings], frozenset[Key]]
 
 MOST_COLUMNS = 6
+OTHERS = "(all others)"
 _ROW = "row="
 
 
@@ -37,14 +38,16 @@ class CrossCell:
 
 @dataclass(frozen=True)
 class CrossTable:
-    """Labels of one task (rows) by labels of another (columns); a row with nothing to show is left out."""
+    """Labels of one task (rows) by labels of another (columns).
+
+    Rows in which nothing could be shown are taken together as "(all others)".
+    """
 
     rows_task: Task
     columns_task: Task
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: Mapping[Key, CrossCell]
-    left_out: int
 
 
 def cross_tables(
@@ -70,7 +73,7 @@ def cross_tables(
         if (task.ordinal or task.score) and len(task.labels) <= MOST_COLUMNS and task != rows[1]
     ]
     tables = [_cross(storage, week, rows, pair, thresholds, hide) for pair in columns]
-    return tuple(table for table in tables if table and table.rows)
+    return tuple(table for table in tables if table)
 
 
 def _cross(
@@ -85,36 +88,46 @@ def _cross(
     if left is None or right is None:
         return None
     pairs = left.join(right.select("conversation_id", column="label"), on="conversation_id").rename({"label": "row"})
-    counted = pairs.group_by("row", "column").agg(
-        n=pl.len(), n_users=pl.col("user").n_unique(), weight=pl.col("weight").sum()
-    )
-    cells = {(row, column): (n, users, weight) for row, column, n, users, weight in counted.collect().iter_rows()}
-    hidden = hide(_counts(cells, pairs), _small_users(pairs, counted, thresholds), thresholds)
-    return _table(rows[1], columns[1], cells, {(row.removeprefix(_ROW), label) for row, label in hidden}, thresholds)
+    every = [label.name for label in rows[1].labels]
+    first = _table(rows[1], columns[1], every, pairs, thresholds, hide)
+    shown = [row for row in first.rows if any(first.cells[row, column].n is not None for column in first.columns)]
+    merged = pairs.with_columns(row=pl.when(pl.col("row").is_in(shown)).then("row").otherwise(pl.lit(OTHERS)))
+    return _table(rows[1], columns[1], [*shown, OTHERS], merged, thresholds, hide) if shown else None
 
 
 def _table(
     rows_task: Task,
     columns_task: Task,
-    cells: Mapping[Key, tuple[int, int, float]],
-    hidden: set[Key],
+    rows: Sequence[str],
+    pairs: pl.LazyFrame,
     thresholds: AggregateSettings,
+    hide: Hide,
 ) -> CrossTable:
+    """The table of (row, column) pairs, with the cells hidden that must be."""
+    counted = pairs.group_by("row", "column").agg(
+        n=pl.len(), n_users=pl.col("user").n_unique(), weight=pl.col("weight").sum()
+    )
+    cells = {(row, column): (n, users, weight) for row, column, n, users, weight in counted.collect().iter_rows()}
+    hidden = hide(_counts(cells, pairs), _small_users(pairs, counted, thresholds), thresholds)
     totals: dict[str, float] = {}
     for (row, _), (_, _, weight) in cells.items():
         totals[row] = totals.get(row, 0.0) + weight
-    rows = [label.name for label in rows_task.labels if label.name in totals]
-    columns = [label.name for label in columns_task.labels]
-    shown = {}
-    for row in rows:
-        for column in columns:
-            n, users, weight = cells.get((row, column), (0, 0, 0.0))
-            small = n < thresholds.min_conversations or users < thresholds.min_users
-            open_ = not small and (row, column) not in hidden
-            shown[row, column] = CrossCell(n if open_ else None, weight / totals[row] if open_ else None, small)
-    kept = [row for row in rows if any(shown[row, column].n is not None for column in columns)]
-    kept.sort(key=lambda row: -totals[row])
-    return CrossTable(rows_task, columns_task, tuple(kept), tuple(columns), shown, len(rows) - len(kept))
+    kept = sorted((row for row in rows if row in totals), key=lambda row: (row == OTHERS, -totals[row], row))
+    columns = tuple(label.name for label in columns_task.labels)
+    shown = {
+        (row, column): _cell(cells.get((row, column)), totals[row], (f"{_ROW}{row}", column) in hidden, thresholds)
+        for row in kept
+        for column in columns
+    }
+    return CrossTable(rows_task, columns_task, tuple(kept), columns, shown)
+
+
+def _cell(
+    counted: tuple[int, int, float] | None, total: float, hidden: bool, thresholds: AggregateSettings
+) -> CrossCell:
+    n, users, weight = counted or (0, 0, 0.0)
+    small = n < thresholds.min_conversations or users < thresholds.min_users
+    return CrossCell(None, None, small) if small or hidden else CrossCell(n, weight / total, small)
 
 
 def _labels(storage: str, week: dt.date, classifier: str, task: Task) -> pl.LazyFrame | None:

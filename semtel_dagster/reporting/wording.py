@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -91,10 +92,15 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def first_sentence(text: str) -> str:
+    """Up to the first full stop or question mark that a space follows."""
+    return re.split(r"(?<=[.?!。？！])\s", text.strip(), maxsplit=1)[0]
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         number, short, percent, whole_percent, signed_percent, share_of, points, decimal, score, dollars,
-        day, sunday, words,
+        day, sunday, words, first_sentence,
     )
 }  # fmt: skip

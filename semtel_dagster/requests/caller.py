@@ -6,6 +6,7 @@ belongs in `engine`.
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -77,13 +78,15 @@ def _key(endpoint: EndpointSettings) -> str | None:
 def _entra_token() -> str:
     """A token of the machine's Azure identity, through the provider that the openai package documents."""
     try:
-        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
+        identity = importlib.import_module("azure.identity")
     except ImportError:
         raise SettingsError(
             "an azure endpoint without api_key_env signs in with Entra: pip install azure-identity, or name the "
             "variable that holds its key"
         ) from None
-    provider = get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
+    provider = identity.get_bearer_token_provider(
+        identity.DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default"
+    )
     return str(provider())
 
 

@@ -20,7 +20,7 @@ class AdaptiveConcurrency:
     slope = d ln latency / d ln in-flight is below one. First the limit doubles (or, from a high start, halves) while
     that pays; then it is dithered by a few percent, the slope is estimated by a decaying regression of each call's
     log latency, normalised by its output tokens, on the log of the mean in-flight during its life, and the limit
-    climbs or descends with one minus the slope. Several tasks on one endpoint each move only their part of its load,
+    climbs or descends with one minus the slope. New slots open one by one, with each call that ends. Several tasks on one endpoint each move only their part of its load,
     so the slope is scaled by their number. Nothing moves while something else (a rate, few rows) holds calls back.
 
     Attributes:
@@ -32,6 +32,7 @@ class AdaptiveConcurrency:
         """Starts with so many calls in flight; never goes beyond `maximum`, and nowhere unless `adaptive`."""
         self.limit = float(min(start, maximum))
         self.in_flight = 0
+        self._open = self.limit
         self._maximum = float(maximum)
         self._tasks = tasks
         self._adaptive = adaptive
@@ -43,7 +44,7 @@ class AdaptiveConcurrency:
         self._mean_tokens = 0.0
         self._latency = 0.0
         self._previous: tuple[float, float] | None = None
-        self._sums = [0.0] * 5
+        self._sums = [0.0] * 6
         self._epoch_at: float | None = None
         self._epoch_integral = 0.0
         self._count = 0
@@ -58,7 +59,7 @@ class AdaptiveConcurrency:
 
     def has_room(self) -> bool:
         """Whether one more call may go; asking without getting marks the limit as what holds calls back."""
-        if self.in_flight < int(max(self.limit * self._arm, 1.0)):
+        if self.in_flight < int(max(self._open, 1.0)):
             return True
         self._pressed = True
         return False
@@ -82,6 +83,7 @@ class AdaptiveConcurrency:
         """
         self._advance(now)
         self.in_flight -= 1
+        self._open = min(self._open + 1.0, self.limit * self._arm)
         latency = now - began
         if output_tokens is None or latency <= 0:
             return
@@ -111,7 +113,7 @@ class AdaptiveConcurrency:
     def _add(self, x: float, y: float) -> None:
         keep = 1 - 1 / max(200.0, 6 * self.limit)
         sums = self._sums
-        for place, value in enumerate((1.0, x, y, x * x, x * y)):
+        for place, value in enumerate((1.0, x, y, x * x, x * y, y * y)):
             sums[place] = sums[place] * keep + value
 
     def _close_epoch(self, now: float) -> None:
@@ -132,11 +134,13 @@ class AdaptiveConcurrency:
         """Doubles or halves while that pays."""
         if self._previous is not None:
             step = in_flight - self._previous[0]
-            slope = (latency - self._previous[1]) / step * self._tasks if abs(step) > 0.2 else 0.0
+            slope = (latency - self._previous[1]) / step if abs(step) > 0.2 else 0.0
+            error = self._deviation() * sqrt(2 / self._count) / max(abs(step), 0.2)
+            slope = self._sure_slope(slope, error)
             if (slope > 0.5) if self._direction > 0 else (slope < 0.9):
                 self.limit = max(1.0, self.limit / 1.5) if self._direction > 0 else self.limit * 1.5
                 self._phase = SEEK
-                self._sums = [0.0] * 5
+                self._sums = [0.0] * 6
                 return
         self._previous = (in_flight, latency)
         self.limit = min(max(self.limit * 2.0**self._direction, 1.0), self._maximum)
@@ -149,14 +153,24 @@ class AdaptiveConcurrency:
         self._arm = 1 - DITHER if self._arm > 1 else 1 + DITHER
         if error > 0.5:
             return
-        gain = max(-0.5, min(0.35, 1 - slope * self._tasks))
+        gain = max(-0.5, min(0.35, 1 - self._sure_slope(slope, error)))
         self.limit = min(max(self.limit * exp(0.25 * gain), 1.0), self._maximum)
+
+    def _sure_slope(self, slope: float, error: float) -> float:
+        """The slope of the endpoint's whole load; with several tasks only what stands out of the noise counts."""
+        if self._tasks == 1:
+            return slope
+        return max(slope - error, 0.0) * self._tasks
+
+    def _deviation(self) -> float:
+        """Of one call's log latency."""
+        n, _, y, _, _, yy = self._sums
+        return sqrt(max(yy / n - (y / n) ** 2, 0.01)) if n else 0.5
 
     def _slope(self) -> tuple[float, float]:
         """The regression's slope and its standard error; an infinite error while it cannot be told."""
-        n, x, y, xx, xy = self._sums
+        n, x, y, xx, xy, _ = self._sums
         spread = xx - x * x / n if n else 0.0
         if n < LEAST_SAMPLES or spread <= 1e-9:
             return 0.0, inf
-        slope = (xy - x * y / n) / spread
-        return slope, 0.5 / sqrt(spread)
+        return (xy - x * y / n) / spread, self._deviation() / sqrt(spread)

@@ -18,7 +18,7 @@ from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.requests.row import Flight, Row
 from semtel_dagster.settings import EndpointSettings
 
-FIRST_IN_FLIGHT = 32
+FIRST_IN_FLIGHT = 16
 UNKNOWN_LATENCY_S = 1.0
 OVERLOADED_SHARE = 0.3
 

@@ -11,9 +11,10 @@ from random import Random
 
 from semtel_dagster.requests.rate import LearnedRate
 
-UNASKED_PAUSE_S = 0.25
-LONGEST_UNASKED_PAUSE_S = 8.0
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 4.0
 BELIEVED_S = 2.0
+FEW = 4
 
 
 class Limiter:
@@ -21,8 +22,9 @@ class Limiter:
 
     A refusal opens an event: the calls that were under way when it began are part of it and change nothing more.
     The pause is what the endpoint asks for. Where it asks for more than two seconds a single call probes at two,
-    four, eight... seconds, because such headers often describe another window or a shared pool; where it asks for
-    nothing the pause doubles from a quarter of a second with each event in a row.
+    four, eight... seconds, because such headers often describe another window or a shared pool. An event that comes
+    before more than a few calls were accepted is the last one going on: the pause then at least doubles from a tenth
+    of a second, whatever is asked for.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Limiter:
         self._not_before = -inf
         self._asked_until = -inf
         self._in_a_row = 0
+        self._sent = 0
         self._probing = False
         self._call_tokens = 1.0
 
@@ -60,13 +63,13 @@ class Limiter:
         """Takes one call and its expected tokens from the budgets."""
         if self._not_before > -inf:
             self._resume(now)
+        self._sent += 1
         self._call_tokens += 0.01 * (tokens - self._call_tokens)
         self.requests.spend(now, 1.0)
         self.tokens.spend(now, tokens)
 
     def settle(self, reserved: float, used: float) -> None:
         """Puts right what a call really used, in tokens, and takes note that it was accepted."""
-        self._in_a_row = 0
         if self._probing:
             self._probing, self._asked_until = False, -inf
         if used:
@@ -90,32 +93,30 @@ class Limiter:
             Whether this refusal began a new event.
         """
         was_probe, self._probing = self._probing, False
+        self._sent -= 1
         new_event = sent_at >= self._event_at and not was_probe
         by_tokens = dimension == "tokens"
         learns = dimension != "load"
         self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
         self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
         if new_event or was_probe:
-            self._in_a_row += 1
+            self._in_a_row = self._in_a_row + 1 if self._sent < FEW else 0
             self._event_at = now if new_event else self._event_at
             self._pause(now, retry_after)
         return new_event
 
     def _pause(self, now: float, retry_after: float | None) -> None:
-        doubled = 2.0 ** min(self._in_a_row - 1, 8)
-        if retry_after is None:
-            pause = min(UNASKED_PAUSE_S * doubled, LONGEST_UNASKED_PAUSE_S) * self._random.uniform(0.75, 1.25)
-            self._asked_until = -inf
-        else:
-            pause = min(retry_after, BELIEVED_S * doubled) + self._random.uniform(0.0, 0.01)
-            self._asked_until = now + retry_after
-        self._not_before = now + pause
+        doubled = FIRST_PAUSE_S * 2.0**self._in_a_row
+        least = min(doubled, LONGEST_PAUSE_S) if self._in_a_row or retry_after is None else 0.0
+        asked = min(retry_after or 0.0, BELIEVED_S * 2.0**self._in_a_row)
+        self._asked_until = -inf if retry_after is None else now + retry_after
+        self._not_before = now + max(asked, least) * self._random.uniform(1.0, 1.1)
 
     def _resume(self, now: float) -> None:
-        paused = now - self._event_at
         if now < self._asked_until:
             self._probing = True
             return
-        self.requests.resume(now, paused)
-        self.tokens.resume(now, paused, self._call_tokens)
+        self.requests.resume(now)
+        self.tokens.resume(now, self._call_tokens)
         self._not_before = self._asked_until = -inf
+        self._sent = 0

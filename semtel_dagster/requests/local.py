@@ -39,7 +39,7 @@ class LocalCaller:
             raise made
         self.model = made.name
 
-    async def call(self, transcript: str, timeout: float) -> Outcome:  # noqa: ARG002
+    async def call(self, transcript: str, timeout: float) -> Outcome:
         """Asks about one transcript; a computation in this process is not timed out."""
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._jobs.put((transcript, future))

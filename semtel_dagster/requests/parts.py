@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-
 MAGIC = b"semtel journal 1\n"
 SUFFIX = ".part"
 _HEADER = struct.Struct("<4sIII")

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-HEADROOM = 0.995
+HEADROOM = 0.997
 CUT = 0.03
 CALLS_BETWEEN_PROBES = 220
 SHORTEST_HOLD_S = 3.0
-LONGEST_HOLD_S = 20.0
+LONGEST_HOLD_S = 15.0
+LOST_SHARE = 0.03
 DOUBLING_S = 2.0
 BURST_S = 0.1
 RECENT_S = 1.0
+LEAST_ACCEPTED = 4
+UNSURE_CUT = 0.6
+STEADY = 0.1
+LONGEST_CREDIT_S = 2.0
 
 
 class LearnedRate:
@@ -24,10 +29,13 @@ class LearnedRate:
 
     Until the first refusal nothing is known and nothing is held back (the adaptive concurrency ramps up). A refusal
     says that the endpoint's bucket is empty; what it accepted between two such moments, divided by the time between
-    them, is its rate, whatever the size of its bucket. From there the rate moves as in TCP CUBIC (Ha, Rhee, Xu 2008):
-    a small cut, back to the learned plateau, a long hold around it, then faster and faster beyond it, so that a quota
-    that grew is found within seconds while probing costs few refusals. The hold is long enough that a probe comes
-    once in some 200 calls. Time counts only while the rate is what holds calls back.
+    them, is its rate, whatever the size of its bucket or window. From there the rate moves as in TCP CUBIC (Ha, Rhee,
+    Xu 2008): a small cut, back to the learned plateau, a hold, then faster and faster beyond it, so that a quota that
+    grew is found within seconds while a probe comes only once in some 300 calls. Where a refusal costs a long pause
+    the hold is longer. Time counts only while the rate is what holds calls back.
+
+    What the endpoint refilled during a pause may be sent at once afterwards, as far as that went well before: a
+    bucket allows it, a window of one second does not.
 
     Several processes on one endpoint meet refusals in proportion to what they send, so the greedier one is cut more
     often: they drift to equal shares.
@@ -36,47 +44,62 @@ class LearnedRate:
     __slots__ = (
         "_accepted",
         "_age",
-        "_burst_trust",
         "_cap",
+        "_credit",
         "_event",
-        "_event_at",
         "_last",
         "_level",
+        "_lost",
         "_plateau",
         "_recent",
         "_resumed_at",
+        "_since",
+        "_steady",
+        "_sure",
+        "_tasks",
+        "_trust",
+        "_unused",
     )
 
     def __init__(self, per_minute: float | None = None, tasks: int = 1) -> None:
         """Starts from a configured limit per minute, shared with so many tasks, or from nothing known."""
         self._cap = per_minute / 60 * HEADROOM if per_minute else inf
         self._plateau = self._cap / tasks
+        self._tasks = tasks
+        self._lost = 0.0
+        self._steady = True
         self._age = self._hold
         self._level = 1.0
         self._last = 0.0
         self._recent: deque[list[float]] = deque()
         self._accepted = 0.0
-        self._event_at: float | None = None
-        self._event: tuple[float, float, float] | None = None
+        self._since: tuple[float, float] | None = None
+        self._event: list[float] | None = None
         self._resumed_at = -inf
-        self._burst_trust = 0.5
+        self._trust = 0.5
+        self._sure = self._plateau < inf
+        self._unused = self._credit = 0.0
 
     @property
     def rate(self) -> float:
         """Units per second that may go now; infinite while nothing is known."""
         if self._plateau == inf:
             return inf
-        phase = self._age / self._hold - 1
-        factor = 1 + CUT * min(phase, 1.0) ** 3
-        if phase > 1:
-            factor *= 2 ** ((phase - 1) * self._hold / DOUBLING_S)
-        return float(min(self._plateau * factor, self._cap))
+        hold = self._hold
+        phase = self._age / hold - 1
+        if phase <= 0.5:
+            factor = 1 + CUT * (phase**3 if phase < 0 else phase)
+        else:
+            factor = (1 + CUT / 2) * 2.0 ** min((phase - 0.5) * hold / DOUBLING_S, 6.0)
+        return min(self._plateau * factor, self._cap)
 
     @property
     def _hold(self) -> float:
         if self._plateau in (inf, 0.0):
             return SHORTEST_HOLD_S
-        return min(max(CALLS_BETWEEN_PROBES / self._plateau, SHORTEST_HOLD_S), LONGEST_HOLD_S)
+        by_calls = min(CALLS_BETWEEN_PROBES / self._plateau, LONGEST_HOLD_S)
+        full = max(by_calls, min(self._lost / LOST_SHARE, 2 * LONGEST_HOLD_S), SHORTEST_HOLD_S)
+        return full if self._steady else max(full / 8, SHORTEST_HOLD_S / 3)
 
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""
@@ -103,8 +126,13 @@ class LearnedRate:
         if self._plateau != inf:
             self._level += units
 
+    def scale(self, factor: float) -> None:
+        """The endpoint announced that its limit changed by a factor."""
+        if self._plateau != inf:
+            self._plateau = min(self._plateau * factor, self._cap)
+
     def refuse(self, units: float, *, new_event: bool, now: float) -> None:
-        """Takes a refusal in: its units were not accepted, and the first of an event moves the rate.
+        """Takes a refusal in: its units were not accepted, and the first of an event says that the bucket is empty.
 
         Args:
             units: What the refused call had taken.
@@ -113,44 +141,70 @@ class LearnedRate:
         """
         self._accepted -= units
         if self._event is not None:
-            elapsed, accepted, recent = self._event
-            self._event = (elapsed, accepted - units, recent - units)
-        if not new_event or self._event is not None:
-            return
-        recent = self._recently(now) - units / RECENT_S
-        elapsed = now - self._event_at if self._event_at is not None else 0.0
-        self._event = (elapsed, self._accepted, recent)
-        self._event_at = now
-        self._accepted = 0.0
-        if now - self._resumed_at < 1.0:
-            self._burst_trust *= 0.5
+            self._event[1] -= units
+        elif new_event:
+            self._event = [now, self._recently(now) - units / RECENT_S]
+            if self._credit > units and now - self._resumed_at < 1.0 + 3 * self._credit / self.rate:
+                self._trust *= 0.5
 
-    def resume(self, now: float, paused: float, unit: float = 1.0) -> None:
+    def resume(self, now: float, unit: float = 1.0) -> None:
         """Ends an event after its pause: sets the new plateau, and grants what the endpoint refilled meanwhile.
 
         Args:
             now: The clock, in seconds.
-            paused: For how long calls were held back, in seconds.
             unit: The usual size of a call, in units.
         """
         if self._event is None:
             return
-        elapsed, accepted, recent = self._event
+        event_at, recent = self._event
         self._event = None
-        exploring = self._plateau == inf or self.rate > self._plateau * (1 + 2 * CUT)
-        measured = accepted / elapsed if elapsed > 0 else 0.0
-        if exploring or elapsed < 0.25 or accepted < 8 * unit:
-            learned = max(recent, measured, unit / 10)
-            if not exploring:
-                learned = min(learned, self.rate)
-        else:
-            learned = max(measured, unit / 10)
-        self._plateau = min(learned, self._cap)
+        elapsed = self._measured_time(event_at, now)
+        enough = elapsed >= 0.25 and self._accepted >= LEAST_ACCEPTED * unit
+        measured = self._accepted / elapsed if enough else 0.0
+        if self._plateau == inf:
+            self._learn(event_at, now, max(recent, unit / 10), sure=False)
+        elif self.rate > self._plateau * (1 + CUT):
+            self._learn(event_at, now, max(recent, measured, self._plateau), sure=False)
+        elif enough:
+            self._learn(event_at, now, self._shared(measured), sure=True)
+        elif not self._sure and self._accepted >= unit:
+            self._plateau *= UNSURE_CUT
+        paused = min(now - event_at, LONGEST_CREDIT_S)
+        credit = paused * self._trust if self._sure else 0.0
+        self._unused += paused - credit
+        self._lost += 0.3 * (paused - credit - self._lost)
         self._age = 0.0
-        self._last = now
-        self._level = self.rate * min(paused, 2.0) * self._burst_trust
-        self._resumed_at = now
-        self._burst_trust = min(1.0, self._burst_trust + 0.1)
+        self._last = self._resumed_at = now
+        self._level = self._credit = self.rate * credit
+        if credit:
+            self._trust = min(1.0, self._trust + 0.1)
+
+    def _measured_time(self, event_at: float, now: float) -> float:
+        """Seconds over which what was accepted is the whole quota.
+
+        A bucket is empty at both events, so the time between them counts. A window is used up at both, so the time
+        between the ends of both pauses counts; the shorter one is right where they differ much. What a pause let
+        expire does not count.
+        """
+        if self._since is None:
+            return 0.0
+        since_event, since_resume = self._since
+        elapsed = event_at - since_event
+        if elapsed >= 2.0 or now - event_at >= 2.0:
+            elapsed = min(elapsed, now - since_resume) - self._unused
+        return max(elapsed, 0.1)
+
+    def _shared(self, measured: float) -> float:
+        """With others on the endpoint what was accepted is partly luck: a bounded step down keeps shares alike."""
+        return measured if self._tasks == 1 else max(measured, 0.7 * self.rate) * (1 - CUT)
+
+    def _learn(self, event_at: float, now: float, plateau: float, *, sure: bool) -> None:
+        self._steady = sure and abs(plateau - self._plateau) < STEADY * self._plateau
+        self._plateau = min(plateau, self._cap)
+        self._sure = sure
+        self._unused = 0.0
+        self._since = (event_at, now)
+        self._accepted = 0.0
 
     def _refill(self, now: float) -> None:
         passed = now - self._last
@@ -164,6 +218,5 @@ class LearnedRate:
         self._last = now
 
     def _recently(self, now: float) -> float:
-        window = [units for at, units in self._recent if at >= now - RECENT_S]
-        oldest = next((at for at, _ in self._recent if at >= now - RECENT_S), now)
-        return sum(window) / max(now - oldest, 0.2)
+        inside = [(at, units) for at, units in self._recent if at >= now - RECENT_S]
+        return sum(units for _, units in inside) / max(now - inside[0][0], 0.2) if inside else 0.0

@@ -1,6 +1,6 @@
 """A source's week as a stream of batches, and how many conversations each week holds.
 
-The rules: reading goes by file name, then position, and that order is kept; of rows of one week with the same
+The rules: reading goes by path, then position, and that order is kept; of rows of one week with the same
 conversation_id the first good one stays; a row without a usable time belongs to no week and shows in every one; a
 file that cannot be read is one rejected row, and it is an error where no file can be.
 """

@@ -22,6 +22,7 @@ MARK_TOKENS = 16  # what a cut mark, a repeated turn marker and a quote may take
 _QUOTE = QUOTE.encode()
 _MARKERS = tuple(f"{role}:".encode() for role in ROLES)
 _CUT_NUMBER = re.compile(rb"^\[\.\.\. ([0-9]+) tokens cut \.\.\.\]$", re.MULTILINE)
+_VIRAMA = 9  # the combining class of the signs that join Indic consonants
 _LONGEST_CLUSTER = 32  # code points; longer ones are split, as they are no writing
 
 
@@ -179,4 +180,5 @@ def _belong_together(left: str, right: str) -> bool:
     skin_tone_or_tag = "\U0001f3fb" <= right <= "\U0001f3ff" or "\U000e0020" <= right <= "\U000e007f"
     flag = all("\U0001f1e6" <= character <= "\U0001f1ff" for character in (left, right))
     accent = unicodedata.category(right).startswith("M")
-    return joiner in (left, right) or accent or skin_tone_or_tag or flag
+    conjunct = unicodedata.combining(left) == _VIRAMA
+    return joiner in (left, right) or accent or conjunct or skin_tone_or_tag or flag

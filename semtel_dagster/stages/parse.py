@@ -12,7 +12,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from semtel_dagster.engines.base import Engine, Frame
-from semtel_dagster.tables import LABELS, RESPONSES
+from semtel_dagster.tables import LABELS
 
 UNANSWERED = "unanswered"
 NO_RESPONSE = "no response"
@@ -24,6 +24,11 @@ class ResponseParser(Protocol):
     @property
     def schema(self) -> pa.Schema:
         """One row per content_hash and task, with the columns of tables.LABELS that an answer decides."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of tables.RESPONSES that it reads."""
         ...
 
     @property
@@ -54,7 +59,7 @@ def parse(responses: Frame, duplicate_groups: Frame, parser: ResponseParser, eng
         tables.LABELS: one row for every member of every group and every task, sorted by conversation_id and task. A
         group without a response is unanswered.
     """
-    parsed = engine.map_batches(responses.select(*RESPONSES.names), parser, parser.schema)
+    parsed = engine.map_batches(responses.select(*parser.columns), parser, parser.schema)
     tasks = engine.from_arrow(pa.table({"task": pa.array(parser.tasks, pa.large_string())}))
     members = duplicate_groups.select(
         "conversation_id",

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -45,4 +46,4 @@ def test_adjusted_p_values_keep_the_order_and_never_shrink(p_values):
     adjusted = benjamini_hochberg(p_values)
     assert all(p <= q + 1e-12 or math.isclose(p, q) for p, q in zip(p_values, adjusted, strict=True))
     pairs = sorted(zip(p_values, adjusted, strict=True))
-    assert all(first[1] <= second[1] + 1e-12 for first, second in zip(pairs, pairs[1:], strict=False))
+    assert all(first[1] <= second[1] + 1e-12 for first, second in pairwise(pairs))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.labels.answers import ParsedLabel, parse_answer
@@ -126,6 +126,7 @@ ANY_TEXT = st.text() | st.lists(FRAGMENTS, max_size=12).map("".join) | st.binary
 ALL = classifier(TOPIC, LEVEL, MOOD)
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.sampled_from([*SHIPPED.values(), ALL, *(classifier(task) for task in ALL.tasks)]))
 def test_any_text_gives_one_label_of_the_schema_or_none_per_task(raw, asked):
     parsed = parse_answer(raw, asked)
@@ -141,6 +142,7 @@ def test_any_text_gives_one_label_of_the_schema_or_none_per_task(raw, asked):
             assert task.score.minimum <= label.score <= task.score.maximum
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.sampled_from([*SHIPPED.values(), ALL]))
 def test_a_label_written_back_as_a_clean_answer_is_read_as_itself(raw, asked):
     parsed = parse_answer(raw, asked)
@@ -154,6 +156,7 @@ def test_a_label_written_back_as_a_clean_answer_is_read_as_itself(raw, asked):
     assert all(label.status in ("exact", "invalid") for label in again)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(SHIPPED["topic"].tasks[0].labels),
     st.sampled_from(["{}", " {} ", "{}.", "**{}**", "```\n{}\n```", '"{}"']),
@@ -164,9 +167,15 @@ def test_every_label_and_alias_survives_wrapping_and_case(known, wrapping):
         assert parsed.label == known.name, spelling
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SHIPPED["topic"].tasks[0].labels), st.sampled_from(SHIPPED["topic"].tasks[0].labels))
 def test_two_labels_are_never_taken_for_one(first, second):
-    for joined in (f"{first.name} or {second.name}", f"{first.name}, {second.name}", f"{first.name}/{second.name}"):
+    for joined in (
+        f"{first.name} or {second.name}",
+        f"{first.name} and {second.name}",
+        f"{first.name}, {second.name}",
+        f"{first.name}/{second.name}",
+    ):
         parsed = parse_answer(json.dumps({"topic": joined}), SHIPPED["topic"])[0]
         assert parsed.label == (first.name if first == second else None)
 

@@ -3,7 +3,7 @@
 import pickle
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.labels.batches import PARSED, ParseResponses
@@ -62,6 +62,7 @@ def test_an_answer_without_text_is_invalid():
     assert {(row["label_status"], row["reason"]) for row in parsed(responses(None, ""))} == {("invalid", "empty")}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(['{"topic": "food", "level": "expert"}', "food", "", "level: 2", "?"]), max_size=12),
     st.data(),

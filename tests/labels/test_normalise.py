@@ -1,7 +1,7 @@
 """Which differences between spellings do not count."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.labels.normalise import clean, compact, comparable, stemmed
@@ -34,6 +34,7 @@ def test_invisible_characters_are_no_part_of_an_answer():
     assert clean("\ufefffo\u200bod\x00\ud800 \u202e") == "food"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_normalising_twice_is_normalising_once(text):
     assert clean(clean(text)) == clean(text)

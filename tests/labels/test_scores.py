@@ -1,7 +1,7 @@
 """Reading scores: in range or nothing."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.classifiers import Score
@@ -48,6 +48,7 @@ def test_anything_else_is_no_score_and_says_why(value, reason):
     assert read_score(value, SCORE) == (None, reason)
 
 
+@settings(deadline=None)
 @given(st.integers(-100, 100))
 def test_every_whole_number_in_range_is_read_in_both_forms(number):
     assert read_score(number, SCORE) == read_score(str(number), SCORE) == (number, None)

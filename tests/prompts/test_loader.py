@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from semtel_dagster.errors import SettingsError
+from semtel_dagster.prompts import loader
 from semtel_dagster.prompts.loader import count_tokens, load_classifier, load_classifiers, static_text
 
 FRONT = """\
@@ -188,3 +189,13 @@ def test_a_file_that_is_no_text_is_a_settings_error(tmp_path):
     (tmp_path / "mood.prompty").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"mood\.prompty"):
         load_classifiers(tmp_path)
+
+
+def test_an_installed_package_uses_its_own_copy_whatever_lies_beside_it(tmp_path, monkeypatch):
+    write_to = tmp_path / "prompts"
+    write_to.mkdir()
+    write(write_to)
+    monkeypatch.setattr(loader, "__file__", str(tmp_path / "semtel_dagster" / "prompts" / "loader.py"))
+    assert loader.shipped_folder() == tmp_path / "semtel_dagster" / "_data" / "prompts"
+    (tmp_path / "pyproject.toml").touch()
+    assert loader.shipped_folder() == write_to

@@ -1,7 +1,7 @@
 """Rendering: the transcript is data, whatever it holds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.prompts.loader import load_classifiers
@@ -29,6 +29,7 @@ def test_a_hostile_transcript_arrives_unchanged_in_its_one_place(prompt, transcr
     assert user["content"] == prompt.messages[1].before + transcript + prompt.messages[1].after
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_transcript_gives_the_same_roles_and_can_be_cut_out_again(transcript):
     prompt = PROMPTS["topic"]

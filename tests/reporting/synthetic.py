@@ -73,7 +73,7 @@ class Synthetic:
     weeks: int = 4
     conversations: int = 400
     prompts: Mapping[str, CompiledPrompt] = field(default_factory=lambda: PROMPTS)
-    options: AggregateSettings = AggregateSettings()
+    options: AggregateSettings = field(default_factory=AggregateSettings)
     endpoint: str = "embedded"
     seed: int = 0
 
@@ -93,8 +93,7 @@ class Synthetic:
         rejected = [{"source": "a.jsonl", "position": i, "reason": r, "undated": r == "no time"} for i, r in
                     enumerate(["duplicate id"] * (3 + number) + ["no user message"] * 2 + ["no time"])]  # fmt: skip
         write(storage, "rejected_conversations", week, rejected, tables.REJECTED_CONVERSATIONS)
-        groups = [row | {"kind": ("exact" if i % 17 == 0 else "near" if i % 23 == 0 else "representative")} for i, row in
-                  enumerate(rows, start=1)]  # fmt: skip
+        groups = [row | {"kind": _kind(place)} for place, row in enumerate(rows, start=1)]
         write(storage, "duplicate_groups", week, groups, tables.DUPLICATE_GROUPS)
         distinct = [row | {"group_size": 1} for row in groups if row["kind"] == "representative"]
         write(storage, "distinct_conversations", week, distinct, tables.DISTINCT_CONVERSATIONS)
@@ -135,6 +134,10 @@ def _conversation(draw: random.Random, week: dt.date, index: int) -> dict:
         "stratum": "all", "inclusion_probability": 1.0, "sampling_weight": 1.0, "n_turns": 3, "n_tokens": 700,
         "n_tokens_before": 700 if index % 5 else 2600, "truncation": "none" if index % 5 else "head_tail",
     }  # fmt: skip
+
+
+def _kind(place: int) -> str:
+    return "exact" if place % 17 == 0 else "near" if place % 23 == 0 else "representative"
 
 
 def _label(draw: random.Random, row: dict, one: Task, week: int) -> dict:

@@ -80,7 +80,6 @@ def test_an_unknown_protocol_is_an_error_of_the_source():
 
 
 def test_a_protocol_without_its_package_names_the_package():
-    pytest.importorskip("fsspec")
     try:
         import s3fs  # noqa: F401
     except ImportError:

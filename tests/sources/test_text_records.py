@@ -2,7 +2,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.sources import text_records
@@ -22,6 +22,7 @@ def lines(data):
 
 
 @given(st.lists(VALUES), st.booleans())
+@settings(deadline=None)
 def test_json_lines_are_read_one_object_a_line(values, escaped):
     data = "".join(json.dumps(value, ensure_ascii=escaped) + "\n" for value in values).encode()
     assert lines(data) == list(enumerate(values, start=1))
@@ -68,6 +69,7 @@ def test_an_endless_line_is_skipped_without_reading_it_whole(monkeypatch):
 
 
 @given(st.lists(VALUES, max_size=20), st.sampled_from([None, 1, 4]), st.integers(1, 50))
+@settings(deadline=None)
 def test_the_elements_of_a_json_array_are_read_whatever_the_chunks(values, indent, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_records, "_CHUNK", chunk)

@@ -1,7 +1,7 @@
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.sources.rules import Rejection
@@ -66,12 +66,14 @@ def test_what_is_no_usable_time_has_a_reason(value, reason):
 
 
 @given(MOMENTS)
+@settings(deadline=None)
 def test_a_time_written_as_text_is_read_back(moment):
     assert parse_time(moment.isoformat()) == moment
     assert EARLIEST <= parse_time(moment) < LATEST
 
 
 @given(MOMENTS)
+@settings(deadline=None)
 def test_a_moment_lies_in_the_week_of_its_monday(moment):
     start = dt.datetime.combine(monday(moment), dt.time(), dt.UTC)
     assert start.weekday() == 0

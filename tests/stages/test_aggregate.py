@@ -17,8 +17,8 @@ OPEN = AggregateSettings(min_conversations=1, min_users=1)
 
 def row(number, label="z", *, user="", weight=1.0, status="exact", score=None, language="en", task="topic"):
     return {
-        "conversation_id": f"c{number:04}", "user_id": user or f"u{number}", "task": task, "label": label, "score": score,
-        "label_status": status, "weight": weight, "language": language,
+        "conversation_id": f"c{number:04}", "user_id": user or f"u{number}", "task": task, "label": label,
+        "score": score, "label_status": status, "weight": weight, "language": language,
     }  # fmt: skip
 
 
@@ -44,13 +44,13 @@ def test_shares_are_weighted():
 
 
 def test_the_sums_match_the_estimate_made_from_them_by_hand():
-    """Users (label, total): (2, 3), (0, 1), (1, 4), as in the estimator's own test."""
-    labels = {"x": "zza", "y": "a", "v": "zaaa"}
+    """Users (label, total): (3, 3), (0, 1), (0, 4), as in the estimator's own test."""
+    labels = {"x": "zzz", "y": "a", "v": "aaaa"}
     rows = [row(i, one, user=user) for i, (user, one) in enumerate((u, o) for u, many in labels.items() for o in many)]
     found = shares(rows).filter(pl.col("label") == "z").to_dicts()[0]
-    variance = 3 / 2 * (0.875**2 + 0.375**2 + 0.5**2) / 8**2
+    variance = 3 / 2 * (1.875**2 + 0.375**2 + 1.5**2) / 8**2
     assert found["share"] == 3 / 8
-    assert found["n_users"] == 2
+    assert found["n_users"] == 1
     assert found["effective_n"] == pytest.approx(3 / 8 * 5 / 8 / variance)
     assert found["low"] < 3 / 8 < found["high"]
 

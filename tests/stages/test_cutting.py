@@ -81,7 +81,8 @@ def test_no_character_is_split(cluster, head_share):
 
 
 def test_nothing_fits_but_the_mark():
-    assert lines([Turn("user", "x\n" * 500)], 16, 0.5) == ["[... 1004 tokens cut ...]"]
+    turns = [Turn("user", "x\n" * 500)]
+    assert lines(turns, 16, 0.5) == [f"[... {len(transcript(turns).ends)} tokens cut ...]"]
 
 
 def test_the_last_turns_start_at_a_marker():

@@ -37,6 +37,7 @@ def ids(rows):
 
 
 @given(st.integers(), st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+@settings(deadline=None)
 def test_a_draw_is_a_function_of_seed_and_id_in_the_unit_interval(seed, conversation_id):
     assert 0 <= draw(seed, conversation_id) < 1
     assert draw(seed, conversation_id) == draw(seed, conversation_id)
@@ -74,7 +75,7 @@ def test_an_empty_week_gives_an_empty_sample():
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1), st.sampled_from([None, 1, 3]), st.integers(0, 3))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_a_larger_rate_gives_a_superset(one, other, cap, seed):
     small, large = sorted((one, other))
     rows = week(60)
@@ -83,7 +84,7 @@ def test_a_larger_rate_gives_a_superset(one, other, cap, seed):
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([None, 1, 3]), st.integers(0, 3))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_a_larger_count_gives_a_superset(one, other, cap, seed):
     small, large = sorted((one, other))
     rows = week(60)
@@ -174,7 +175,7 @@ def test_weights_estimate_totals_without_bias_under_every_design(design):
         "heavy": lambda row: float((row["user_id"] or "").startswith("heavy")),
         "index": lambda row: float(row["conversation_id"][1:]),
     }
-    samples = [sampled(rows, seed=seed, **design) for seed in range(150)]
+    samples = [sampled(rows, seed=seed, **design) for seed in range(100)]
     for measure in measures.values():
         truth = sum(measure(row) for row in rows)
         estimates = [sum(measure(row) * row["sampling_weight"] for row in found) for found in samples]

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster.stages.tokens import count_tokens, token_ends
@@ -23,6 +23,7 @@ def test_counts_are_those_of_o200k(text, count):
 
 
 @given(st.lists(TEXTS, max_size=5))
+@settings(deadline=None)
 def test_ends_are_one_for_each_token_and_reach_the_texts_end(texts):
     for text, ends in zip(texts, token_ends(texts), strict=True):
         assert len(ends) == count_tokens(text)

@@ -48,7 +48,7 @@ def truncated(turns, **settings_):
 
 
 @given(conversations, options)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_the_budget_holds_exactly_and_what_is_left_is_a_transcript(turns, chosen):
     (found,) = truncate_turns([turns], chosen)
     assert found.n_tokens == count_tokens(found.text) <= chosen.max_tokens
@@ -63,6 +63,7 @@ def test_the_budget_holds_exactly_and_what_is_left_is_a_transcript(turns, chosen
 
 
 @given(conversations, options)
+@settings(deadline=None)
 def test_what_fits_is_left_as_it_is(turns, chosen):
     generous = chosen.model_copy(update={"max_tokens": 10_000, "last_turns": 100, "max_message_tokens": None})
     (found,) = truncate_turns([turns], generous)
@@ -71,6 +72,7 @@ def test_what_fits_is_left_as_it_is(turns, chosen):
 
 
 @given(conversations, st.sampled_from(STRATEGIES))
+@settings(deadline=None)
 def test_a_text_is_one_beginning_and_one_end_of_the_whole(turns, strategy):
     found = truncated(turns, max_tokens=40, strategy=strategy, last_turns=2)
     whole = render(turns)

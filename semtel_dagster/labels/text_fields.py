@@ -1,34 +1,20 @@
-"""Where an answer's values stand: JSON whole, several or broken, tags, `key: value` lines, tables, prose.
+"""What an answer says outside JSON: without its reasoning, in tags, `key: value` lines, tables, prose.
 
-Gives fields and their raw values; what a value means is for `matching` and `scores`.
+JSON belongs in `json_fields`; what a value means, in `matching` and `scores`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
 
-import json_repair
-
+from semtel_dagster.labels.json_fields import Field
 from semtel_dagster.labels.normalise import clean
 
 MAX_CHARACTERS = 16_000
-MAX_BROKEN_CHARACTERS = 2_000
-MAX_OBJECTS = 64
 MAX_TAGS = 200
 MAX_FIELDS = 100
-MAX_DEPTH = 6
-
-GENERIC_KEYS = (
-    "label", "answer", "category", "classification", "class", "result", "output", "prediction", "choice", "value",
-    "verdict", "主题", "话题", "标签", "类别", "分类", "答案", "Thema", "Kategorie", "Antwort", "tema", "etiqueta", "categoría",
-    "respuesta", "sujet", "catégorie", "réponse", "тема", "категория", "ответ",
-)  # fmt: skip
-GENERIC_SCORES = ("score", "rating", "points", "value")
 
 _THINKING = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
 _THOUGHT = re.compile(rf"(?is)<({_THINKING})\b[^>]{{0,80}}>.*?</\1\s*>")
@@ -58,15 +44,6 @@ _CLASSED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A value that an answer gives for a key; `unfinished` when the answer ends inside it."""
-
-    key: str
-    value: Any
-    unfinished: bool = False
-
-
 def spoken(raw: str) -> str:
     """An answer without its reasoning and control tokens, cut to a size that can be searched."""
     text = clean(raw)
@@ -87,38 +64,6 @@ def final_part(text: str) -> str | None:
     """What follows the last "final answer", if the answer says so."""
     ends = [found.end() for found in _FINAL.finditer(text)]
     return text[ends[-1] :].strip() if ends and text[ends[-1] :].strip() else None
-
-
-def json_fields(text: str) -> tuple[list[Field], str]:
-    """The fields of every well-formed JSON object in a text, nested ones included, and the text without them."""
-    fields: list[Field] = []
-    rest, position = [], 0
-    for value, start, end in _json_values(text):
-        found = _fields_of(value)
-        if found or isinstance(value, _Pairs):
-            fields += found
-            rest.append(text[position:start])
-            position = end
-    return fields, "\n".join([*rest, text[position:]]).strip()
-
-
-def broken_fields(text: str) -> list[Field]:
-    """The fields of a JSON object that is cut off or badly written."""
-    start = text.find("{")
-    if start < 0:
-        if not re.match(r"\s*[\"'][\w .-]{1,60}[\"']\s*:", text):
-            return []
-        text, start = "{" + text, 0
-    part = text[start : start + MAX_BROKEN_CHARACTERS]
-    try:
-        value = json_repair.loads(part, skip_json_loads=True)
-    except (ValueError, RecursionError, IndexError, KeyError, TypeError):
-        return []
-    fields = _fields_of(value)
-    # An odd number of quotes: the text ends inside the last string.
-    if fields and part.count('"') % 2 == 1 and not part.rstrip("` \n").endswith("}"):
-        fields[-1] = Field(fields[-1].key, fields[-1].value, unfinished=True)
-    return fields
 
 
 def tag_fields(text: str) -> list[Field]:
@@ -178,52 +123,6 @@ def emphasised(text: str) -> list[str]:
     return [next(part for part in found if part) for found in _EMPHASIS.findall(text)]
 
 
-def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
-    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_Pairs)
-    position, tried = 0, 0
-    while tried < MAX_OBJECTS:
-        starts = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
-        if not starts:
-            return
-        tried += 1
-        try:
-            value, end = decoder.raw_decode(text, min(starts))
-        except (ValueError, RecursionError):
-            position = min(starts) + 1
-        else:
-            yield value, min(starts), end
-            position = end
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object's pairs in order, so that a key written twice is not lost."""
-
-
-def _fields_of(value: Any, depth: int = 0) -> list[Field]:
-    if depth > MAX_DEPTH:
-        return []
-    if isinstance(value, dict):
-        value = _Pairs(value.items())
-    if isinstance(value, _Pairs):
-        fields = _record(value)
-        for key, inner in value:
-            fields.append(Field(str(key), inner))
-            if isinstance(inner, dict | list) and not _is_schema(inner):
-                fields += _fields_of(inner, depth + 1)
-        return fields
-    if isinstance(value, list):
-        return [field for inner in value for field in _fields_of(inner, depth + 1)]
-    return []
-
-
-def _record(pairs: Sequence[tuple[str, Any]]) -> list[Field]:
-    """The field of an object such as {"task": "topic", "label": "food"}, which names its own key."""
-    named = {str(key).casefold(): value for key, value in pairs}
-    keys = [named[key] for key in ("task", "field", "question", "name") if isinstance(named.get(key), str)]
-    values = [named[key] for key in ("label", "answer", "value") if key in named]
-    return [Field(keys[0], values[0])] if keys and values else []
-
-
 def _words(name: str) -> str:
     return r"[\s_-]*".join(re.escape(word) for word in re.split(r"[\s_-]+", name))
 
@@ -231,9 +130,3 @@ def _words(name: str) -> str:
 def _before(others: re.Pattern[str], value: str) -> str:
     """A value up to the next field's name, without the words that lead over to it."""
     return _LEADING_OVER.sub("", others.split(value, maxsplit=1)[0])
-
-
-def _is_schema(value: Any) -> bool:
-    """A JSON schema that the model repeats is no answer."""
-    keys = {key for key, _ in value} if isinstance(value, _Pairs) else set(value) if isinstance(value, dict) else set()
-    return bool(keys & {"enum", "type", "properties"})

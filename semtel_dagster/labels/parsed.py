@@ -1,0 +1,29 @@
+"""The value that parsing an answer gives, and the words for how it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EXACT, CLEANED, MATCHED = "exact", "cleaned", "matched"
+INVALID, UNANSWERED = "invalid", "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLabel:
+    """What an answer says about one task.
+
+    Attributes:
+        task: The task's name.
+        label: One of the task's labels, or None when `status` is invalid or unanswered.
+        score: The task's score within its range, or None.
+        status: exact (a clean answer), cleaned (the label's name, dug out), matched (another spelling), invalid.
+        reason: A code of `reasons` when label or score is missing.
+        confidence: Between 0 and 1, where the answer states one.
+    """
+
+    task: str
+    label: str | None
+    score: float | None
+    status: str
+    reason: str | None
+    confidence: float | None = None

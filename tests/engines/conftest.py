@@ -1,0 +1,64 @@
+"""The engines that the contract is checked on, one Spark session at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from semtel_dagster.engines.base import Engine
+from semtel_dagster.engines.polars import PolarsEngine
+from semtel_dagster.engines.session import SparkSessions
+from semtel_dagster.engines.spark import SparkEngine
+from tests.engines.cluster import connect_server, environment, standalone
+
+SMALL = {"spark.sql.shuffle.partitions": 4, "spark.driver.memory": "1g", "spark.executor.memory": "512m"}
+ENGINES = ["polars", *(pytest.param(each, marks=pytest.mark.spark) for each in ("local", "cluster", "connect"))]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine; tests that share one run together, so that a session starts once."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "polars":
+        yield PolarsEngine()
+        return
+    pytest.importorskip("pyspark")
+    with variables(environment()), _sessions(request.param, folder) as sessions:
+        yield SparkEngine(sessions)
+
+
+@contextmanager
+def _sessions(kind: str, folder: Path) -> Iterator[SparkSessions]:
+    if kind == "local":
+        place = nullcontext({"master": "local[2]", "spark.local.dir": str(folder)} | SMALL)
+    elif kind == "cluster":
+        place = _settings(standalone(folder), "master", SMALL)
+    else:
+        place = _settings(connect_server(folder), "remote", {})
+    with place as settings:
+        sessions = SparkSessions(settings)
+        yield sessions
+        if "_resource" in vars(sessions):  # else no test used it, and asking would start it
+            sessions().stop()
+
+
+@contextmanager
+def _settings(address, key, more):
+    with address as url:
+        yield {key: url} | more
+
+
+@contextmanager
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for a while; what pyspark sets meanwhile goes too."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,241 @@
+"""What a stage may rely on, whichever engine runs it: Polars, Spark in this process, a cluster, or Spark Connect."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import narwhals as nw
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from polars.testing import assert_frame_equal
+
+from semtel_dagster.engines.polars import PolarsEngine
+from tests.engines.row_functions import (
+    EVERYTHING,
+    ROWS,
+    SEEN,
+    CountRows,
+    Generate,
+    Numbers,
+    everything,
+    tell_schema,
+    too_narrow,
+    unchanged,
+)
+
+POLARS = PolarsEngine()
+SOME = pa.table(
+    {
+        "id": pa.array(["a", "b", "c", "d", None], pa.large_string()),
+        "user": pa.array(["x", "x", None, "y", "y"], pa.large_string()),
+        "weight": pa.array([1.0, 2.0, None, 4.0, 8.0]),
+        "n": pa.array([1, None, 3, 4, 5], pa.int64()),
+    }
+)
+USERS = pa.table({"user": pa.array(["x", "z", None], pa.large_string()), "name": pa.array(["X", "Z", "?"])})
+
+
+def written(engine, frame, folder):
+    folder.mkdir(parents=True)
+    engine.write(frame, str(folder))
+    return folder
+
+
+def rows_of(engine, frame, folder):
+    return pl.read_parquet(written(engine, frame, folder) / "*.parquet", hive_partitioning=False)
+
+
+# Row functions
+
+
+def test_a_row_function_sees_the_same_types_on_every_engine(engine, tmp_path):
+    source = engine.from_arrow(pa.Table.from_batches([everything()]))
+    found = rows_of(engine, engine.map_batches(source, tell_schema, SEEN), tmp_path / "t")
+    assert found["id"].to_list() == ["a", "b", "c"]
+    assert set(found["schema"]) == {"; ".join(f"{field.name}: {field.type} True" for field in EVERYTHING)}
+
+
+def test_a_row_function_sees_the_same_types_in_a_scanned_table(engine, tmp_path):
+    folder = written(
+        POLARS, POLARS.from_arrow(pa.Table.from_batches([everything()])), tmp_path / "t" / "week=2026-11-09"
+    )
+    found = rows_of(engine, engine.map_batches(engine.scan([str(folder)]), tell_schema, SEEN), tmp_path / "seen")
+    expected = "; ".join(f"{field.name}: {field.type} True" for field in [*EVERYTHING, pa.field("week", pa.date32())])
+    assert set(found["schema"]) == {expected}
+
+
+def test_values_of_every_type_come_through_a_row_function_as_they_were(engine, tmp_path):
+    twice = engine.map_batches(engine.from_batches(Generate(), EVERYTHING), unchanged, EVERYTHING)
+    found = rows_of(engine, twice.sort("id"), tmp_path / "t")
+    assert found.to_dicts() == ROWS
+    assert found.schema == pl.DataFrame(everything()).schema
+
+
+def test_a_row_function_over_no_rows_gives_a_frame_without_rows(engine, tmp_path):
+    nothing = engine.from_batches(Generate(()), EVERYTHING)
+    found = rows_of(engine, engine.map_batches(nothing, unchanged, EVERYTHING), tmp_path / "t")
+    assert found.height == 0
+    assert found.schema == pl.DataFrame(everything()).schema
+
+
+def test_a_row_function_that_breaks_its_promise_is_an_error(engine, tmp_path):
+    frame = engine.map_batches(engine.from_batches(Generate(), EVERYTHING), too_narrow, SEEN)
+    with pytest.raises(Exception, match=re.compile("schema", re.IGNORECASE)):
+        rows_of(engine, frame, tmp_path / "t")
+
+
+def test_a_row_function_runs_once_per_row_though_its_result_is_sorted_and_used_twice(engine, tmp_path):
+    if engine.name == "polars":
+        pytest.skip("Polars runs a source once per result that is written")
+    (tmp_path / "calls").mkdir()
+    numbers = engine.from_batches(Numbers(5000), Numbers.schema)
+    counted = engine.map_batches(numbers, CountRows(str(tmp_path / "calls")), Numbers.schema)
+    written(engine, counted.sort("name"), tmp_path / "t")
+    written(engine, counted.filter(nw.col("number") < 10), tmp_path / "u")
+    assert sum(int(path.name.split("-")[0]) for path in (tmp_path / "calls").iterdir()) == 5000
+
+
+# Sources
+
+
+def test_a_generator_s_rows_keep_their_order(engine, tmp_path):
+    found = rows_of(engine, engine.from_batches(Numbers(10_000), Numbers.schema), tmp_path / "t")
+    assert found["number"].to_list() == list(range(10_000))
+
+
+@pytest.mark.parametrize("rows", [5, 0])
+def test_a_small_table_becomes_a_frame(engine, tmp_path, rows):
+    found = rows_of(engine, engine.from_arrow(SOME.slice(0, rows)), tmp_path / "t")
+    assert found.equals(pl.DataFrame(SOME.slice(0, rows)))
+
+
+def test_a_scan_has_typed_partition_columns_after_the_table_s_own(engine, tmp_path):
+    folders = [tmp_path / "labels" / f"week=2026-11-{day:02}" / "classifier=12" for day in (9, 16)]
+    for folder in folders:
+        written(POLARS, POLARS.from_arrow(SOME), folder)
+    frame = engine.scan([str(folder) for folder in folders])
+    found = rows_of(engine, frame.rename({"week": "w", "classifier": "c"}), tmp_path / "t")
+    assert found.columns == ["id", "user", "weight", "n", "w", "c"]
+    assert found.schema["w"] == pl.Date
+    assert found.group_by("w", "c").len().sort("w").rows() == [
+        (dt.date(2026, 11, 9), "12", 5),
+        (dt.date(2026, 11, 16), "12", 5),
+    ]
+
+
+def test_a_scan_passes_over_folders_without_parts_but_not_over_all(engine, tmp_path):
+    folder = written(POLARS, POLARS.from_arrow(SOME), tmp_path / "t" / "week=2026-11-09")
+    missing = str(tmp_path / "t" / "week=2026-11-16")
+    assert rows_of(engine, engine.scan([str(folder), missing]), tmp_path / "u").height == 5
+    with pytest.raises(Exception, match=r"empty|no Parquet parts"):
+        engine.scan([missing]).collect_schema()
+
+
+def test_a_folder_s_name_may_hold_anything(engine, tmp_path):
+    folder = written(POLARS, POLARS.from_arrow(SOME), tmp_path / "my [data], {1} é?" / "week=2026-11-09")
+    assert rows_of(engine, engine.scan([str(folder)]), tmp_path / "a b" / "u").height == 5
+
+
+# Written tables
+
+
+def test_a_written_folder_holds_parts_and_nothing_else(engine, tmp_path):
+    folder = written(engine, engine.from_batches(Numbers(3000), Numbers.schema).sort("name"), tmp_path / "t")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"part-{number:05}.parquet" for number in range(len(names))]
+    assert names
+
+
+def test_parts_are_zstd_with_times_as_microseconds(engine, tmp_path):
+    frame = engine.from_batches(Generate(), EVERYTHING)
+    (part, *_) = sorted(written(engine, frame, tmp_path / "t").iterdir())
+    stored = pq.ParquetFile(part)
+    assert {stored.metadata.row_group(0).column(index).compression for index in range(stored.metadata.num_columns)} == {
+        "ZSTD"
+    }
+    at = stored.schema.column(1)
+    assert (at.physical_type, at.logical_type.type) == ("INT64", "TIMESTAMP")
+    assert "timeUnit=microseconds" in str(at.logical_type)
+
+
+def test_a_table_s_parts_hold_its_sorted_rows_in_order(engine, tmp_path):
+    frame = engine.map_batches(
+        engine.from_batches(Numbers(9000), Numbers.schema), CountRows(str(tmp_path)), Numbers.schema
+    )
+    folder = written(engine, frame.sort("name", "number"), tmp_path / "t")
+    parts = pl.concat([pl.read_parquet(path) for path in sorted(folder.iterdir())])
+    assert parts.equals(parts.sort("name", "number"))
+    assert parts.height == 9000
+
+
+def test_partition_columns_are_in_the_path_only(engine, tmp_path):
+    folder = written(POLARS, POLARS.from_arrow(SOME), tmp_path / "t" / "week=2026-11-09" / "classifier=topic")
+    again = written(engine, engine.scan([str(folder)]), tmp_path / "u")
+    assert pl.read_parquet(again / "*.parquet", hive_partitioning=False).columns == SOME.column_names
+
+
+def test_what_one_engine_writes_the_other_reads_to_the_last_type(engine, tmp_path):
+    by_polars = written(POLARS, POLARS.from_batches(Generate(), EVERYTHING), tmp_path / "p" / "week=2026-11-09")
+    by_engine = written(engine, engine.scan([str(by_polars)]).sort("id"), tmp_path / "e" / "week=2026-11-09")
+    back = rows_of(POLARS, POLARS.scan([str(by_engine)]), tmp_path / "back")
+    assert back.to_dicts() == ROWS
+    assert back.schema == pl.DataFrame(everything()).schema
+    assert arrow_schema(by_engine) == arrow_schema(by_polars)
+
+
+def arrow_schema(folder: Path):
+    return [(field.name, field.type, field.nullable) for field in pq.read_schema(folder / "part-00000.parquet")]
+
+
+# Frame logic: the same Narwhals expressions give the same rows
+
+EXPRESSIONS = {
+    "filter": lambda some, users: some.filter(nw.col("weight") > 1.5),
+    "filter on nulls": lambda some, users: some.filter(nw.col("user").is_null() | ~nw.col("n").is_null()),
+    "inner join": lambda some, users: some.join(users, on="user", how="inner"),
+    "left join": lambda some, users: some.join(users, on="user", how="left"),
+    "semi join": lambda some, users: some.join(users, on="user", how="semi"),
+    "anti join": lambda some, users: some.join(users, on="user", how="anti"),
+    "cross join": lambda some, users: some.join(users.select("name"), how="cross"),
+    "group by": lambda some, users: some.group_by("user").agg(
+        nw.col("weight").sum(),
+        nw.col("n").max(),
+        nw.len().cast(nw.Int64).alias("rows"),
+        nw.col("id").n_unique().cast(nw.Int64).alias("ids"),
+    ),
+    "over": lambda some, users: some.with_columns(
+        nw.col("weight").sum().over("user").alias("total"), nw.len().over("user").cast(nw.Int64).alias("rows")
+    ),
+    "ordered over": lambda some, users: some.with_columns(
+        nw.col("n").cum_sum().over("user", order_by="id").alias("running")
+    ),
+    "when": lambda some, users: some.with_columns(
+        size=nw.when(nw.col("n").is_null())
+        .then(nw.lit("none"))
+        .when(nw.col("n") > 3)
+        .then(nw.lit("big"))
+        .otherwise(nw.lit("small"))
+    ),
+    "concat": lambda some, users: nw.concat([some.select("user"), users.select("user")]),
+    "unique": lambda some, users: some.select("user").unique(),
+    "strings": lambda some, users: some.select(
+        "id", key=nw.concat_str(nw.lit("u:"), nw.col("user")), size=nw.col("user").str.len_chars().cast(nw.Int64)
+    ),
+    "sort with nulls": lambda some, users: some.sort("user", "id"),
+    "casts": lambda some, users: some.select("id", nw.col("n").cast(nw.Float64) / 3, nw.col("weight").cast(nw.Int32)),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_frame_logic_gives_the_rows_that_polars_gives(engine, tmp_path, name):
+    expected, found = (
+        rows_of(each, EXPRESSIONS[name](each.from_arrow(SOME), each.from_arrow(USERS)), tmp_path / folder)
+        for each, folder in ((POLARS, "expected"), (engine, "found"))
+    )
+    if name != "sort with nulls":
+        expected, found = (rows.sort(*rows.columns) for rows in (expected, found))
+    assert_frame_equal(found, expected, rel_tol=1e-15 * 4)  # Polars divides by a constant by multiplying

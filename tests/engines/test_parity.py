@@ -1,0 +1,82 @@
+"""Every table of every stage is the same from Spark as from Polars, on real conversations."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from polars.testing import assert_frame_equal
+
+from semtel_dagster.engines.polars import PolarsEngine
+from tests.engines.stage_chain import WEEK, Chain
+from tests.shared_data import shared_file
+
+STAGES = {
+    "conversations": ["conversation_id"],
+    "sample": ["conversation_id"],
+    "truncate": ["conversation_id"],
+    "embed": None,
+    "deduplicate": None,
+    "classify": None,
+    "parse": None,
+    "aggregate": None,
+}
+pytestmark = [pytest.mark.shared, pytest.mark.spark]
+
+
+@pytest.fixture(scope="module")
+def by_polars(tmp_path_factory):
+    """All tables as Polars makes them, of 150 conversations of which ten are copied and some cannot be read."""
+    folder = tmp_path_factory.mktemp("parity")
+    week = pl.scan_parquet(shared_file("sharegpt/conversations.parquet")).filter(
+        pl.col("started_at").dt.truncate("1w").dt.date() == WEEK
+    )
+    rows = week.sort("conversation_id").head(150).collect()
+    copies = rows.head(10).with_columns(conversation_id="copy-" + pl.col("conversation_id"))
+    broken = rows.slice(10, 3).with_columns(messages=pl.lit(None, rows.schema["messages"]))
+    pl.concat([rows, copies, broken]).write_parquet(folder / "source.parquet")
+    chain = Chain(PolarsEngine(), folder / "source.parquet", folder / "tables")
+    for stage in STAGES:
+        write(chain, stage, chain)
+    return chain
+
+
+def write(chain, stage, into):
+    """Writes a stage's tables into another chain's storage; their names."""
+    frames = chain.tables(stage)
+    for table, frame in frames.items():
+        into.folder(table).mkdir(parents=True)
+        chain.engine.write(frame, str(into.folder(table)))
+    return list(frames)
+
+
+def stored(chain, table):
+    return pl.read_parquet(chain.folder(table) / "*.parquet", hive_partitioning=False)
+
+
+def arrow_types(chain, table):
+    return {field.name: field.type for field in pq.read_schema(chain.folder(table) / "part-00000.parquet")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("engine", ["local"], indirect=True)
+def test_a_stage_s_tables_are_equal(engine, stage, by_polars, tmp_path):
+    into = Chain(engine, by_polars.source, tmp_path)
+    for table in write(Chain(engine, by_polars.source, by_polars.storage), stage, into):
+        expected, found = stored(by_polars, table), stored(into, table)
+        assert arrow_types(into, table) == arrow_types(by_polars, table)
+        if keys := STAGES[stage]:  # these tables promise no order
+            expected, found = expected.sort(keys), found.sort(keys)
+        assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=0)
+
+
+def test_the_tables_compared_are_not_trivial(by_polars):
+    """What the comparison is worth: every table has rows, and every kind of row."""
+    kinds = stored(by_polars, "duplicate_groups")["kind"].unique().to_list()
+    statuses = stored(by_polars, "labels")["label_status"].unique().to_list()
+    assert sorted(kinds) == ["exact", "near", "representative"]
+    assert {"exact", "invalid", "unanswered"} <= set(statuses)
+    assert 0 < stored(by_polars, "sampled_conversations").height < stored(by_polars, "conversations").height
+    assert stored(by_polars, "truncated_conversations")["truncation"].n_unique() > 1
+    assert stored(by_polars, "rejected_conversations").height == 3
+    assert stored(by_polars, "label_shares")["suppressed"].any()
