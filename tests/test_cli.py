@@ -78,7 +78,7 @@ def test_a_source_that_matches_nothing_is_exit_code_2(tmp_path):
 
 
 def test_an_unknown_setting_is_exit_code_2(tmp_path):
-    project(tmp_path, [], sampel={"rate": 1})
+    (tmp_path / "semtel.yaml").write_text("sampel: {rate: 1}", encoding="utf-8")
     done = semtel("run", cwd=tmp_path)
     assert done.returncode == 2
     assert "sampel: unknown field" in done.stderr

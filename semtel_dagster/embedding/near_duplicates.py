@@ -22,6 +22,7 @@ from semtel_dagster.embedding.cells import Cells, build_cells, in_threads
 EXACT_BELOW = 20_000
 SIMILARITY_DECIMALS = 6
 HEAD_SHARE = 16
+MANY_EDGES = 20_000_000
 BLOCK_ROWS = 2048
 SLACK = 1e-4  # more than float32 products of unit rows err
 
@@ -145,9 +146,9 @@ def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None) 
     """Who represents whom, among rows in order of content hash.
 
     Below `EXACT_BELOW` rows every pair is compared. Above it the plan of `cells.py` decides which, built from the
-    rows themselves unless given. The first sixteenth of the rows is settled before the others, which are then
-    compared only as far as its representatives do not already cover them: the result is the same, and a large group
-    of copies never needs all its pairs at once.
+    rows themselves unless given. Where the first sixteenth of the rows foretells very many edges, it is settled before
+    the others, which are then compared only as far as its representatives do not already cover them: the result is
+    the same, and a large group of copies never needs all its pairs at once.
 
     Args:
         vectors: Unit rows, shape [n, d].
@@ -159,7 +160,11 @@ def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None) 
     comparisons = Comparisons(vectors, threshold, cells.assign(vectors) if cells else None)
     everything = np.arange(len(vectors))
     head, tail = np.split(everything, [-(-len(vectors) // HEAD_SHARE)])
-    first = first_independent_set(head, comparisons.edges(head, head))
+    in_head = comparisons.edges(head, head)
+    if len(in_head.left) * HEAD_SHARE**2 <= MANY_EDGES:
+        edges = comparisons.edges(everything, everything)
+        return _joined(len(vectors), first_independent_set(everything, edges), (edges,))
+    first = first_independent_set(head, in_head)
     to_first = comparisons.edges(first, np.setdiff1d(everything, first))
     open_rows = np.setdiff1d(tail, np.concatenate([to_first.left, to_first.right]))
     second = first_independent_set(open_rows, comparisons.edges(open_rows, open_rows))
@@ -174,6 +179,8 @@ def _joined(rows: int, representatives: Rows, edges: tuple[Edges, ...]) -> Group
     stands[representatives] = True
     left, right = (np.concatenate([getattr(e, side) for e in edges]) for side in ("left", "right"))
     cosine = np.concatenate([e.similarity for e in edges])
+    useful = stands[left] != stands[right]
+    left, right, cosine = left[useful], right[useful], cosine[useful]
     member, to = np.where(stands[left], right, left), np.where(stands[left], left, right)
     best = np.lexsort((-to, cosine, member))  # the last of each member's edges is its best
     representative[member[best]] = to[best]

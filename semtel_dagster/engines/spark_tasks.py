@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import pyarrow as pa
@@ -28,11 +28,14 @@ class RunFunction:
         function: Sees and gives plain types, as on Polars.
         seen: The plain schema of the input.
         given: The schema that the function promises.
+        run: Differs from frame to frame. Spark recognizes a kept result by its plan, in which a folder is only a
+            name: without it, a second run over replaced files would be given the first run's rows.
     """
 
     function: ArrowFunction
     seen: pa.Schema
     given: pa.Schema
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Wire batches to wire batches."""
@@ -41,10 +44,11 @@ class RunFunction:
 
 @dataclass(frozen=True)
 class RunGenerator:
-    """Makes a task's rows from nothing; its input is ignored."""
+    """Makes a task's rows from nothing; its input is ignored. Attributes as in `RunFunction`."""
 
     function: Callable[[], Iterator[pa.RecordBatch]]
     given: pa.Schema
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Any batches to wire batches."""

@@ -84,7 +84,7 @@ class Endpoint:
         reserved = self._static_tokens + row.n_tokens + self._expected_output
         self.limiter.reserve(now, reserved)
         flight = Flight(row, self, now, reserved)
-        flight.integral = self.concurrency.begin(now)
+        flight.load = self.concurrency.begin(now)
         if self.breaker.fault:
             flight.probe = self.breaker.begin()
         self.calls += 1
@@ -92,7 +92,7 @@ class Endpoint:
 
     def cancel(self, flight: Flight, now: float) -> None:
         """A call was given up: another one had the answer."""
-        self.concurrency.end(now, flight.began, flight.integral, None)
+        self.concurrency.end(now, flight.began, flight.load, None)
         self.breaker.release(probe=flight.probe)
         self.limiter.release()
 
@@ -102,7 +102,7 @@ class Endpoint:
         if kind is Kind.ANSWERED:
             self._answer(flight, outcome, now)
             return
-        self.concurrency.end(now, flight.began, flight.integral, None)
+        self.concurrency.end(now, flight.began, flight.load, None)
         if kind is Kind.REFUSED:
             self._refuse(flight, outcome, now)
         elif kind in {Kind.ROW_FAULT, Kind.UNSUPPORTED}:
@@ -121,7 +121,7 @@ class Endpoint:
         self.breaker.succeed()
         self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens))
         self.timeout.answered(now - flight.began)
-        self.concurrency.end(now, flight.began, flight.integral, outcome.output_tokens)
+        self.concurrency.end(now, flight.began, flight.load, outcome.output_tokens)
 
     def _refuse(self, flight: Flight, outcome: Outcome, now: float) -> None:
         self.refused += 1

@@ -97,7 +97,7 @@ class LearnedRate:
     def _hold(self) -> float:
         if self._plateau in (inf, 0.0):
             return SHORTEST_HOLD_S
-        by_calls = min(CALLS_BETWEEN_PROBES / self._plateau, LONGEST_HOLD_S)
+        by_calls = min(CALLS_BETWEEN_PROBES / (self._plateau * self._tasks), LONGEST_HOLD_S)
         full = max(by_calls, min(self._lost / LOST_SHARE, 2 * LONGEST_HOLD_S), SHORTEST_HOLD_S)
         return full if self._steady else max(full / 8, SHORTEST_HOLD_S / 3)
 

@@ -75,7 +75,7 @@ class Row:
 class Flight:
     """A call under way."""
 
-    __slots__ = ("began", "endpoint", "hedge", "integral", "probe", "reserved", "row", "task")
+    __slots__ = ("began", "endpoint", "hedge", "load", "probe", "reserved", "row", "task")
 
     def __init__(self, row: Row, endpoint: Endpoint, began: float, reserved: float) -> None:
         """Starts with nothing sent."""
@@ -83,7 +83,7 @@ class Flight:
         self.endpoint = endpoint
         self.began = began
         self.reserved = reserved
-        self.integral = 0.0
+        self.load = 0.0
         self.probe = False
         self.hedge = False
         self.task: asyncio.Task[None] | None = None

@@ -1,5 +1,7 @@
 """Near duplicates: exact edges, one definition of groups, nothing depends on threads or blocks."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,10 +70,12 @@ def test_all_edges_are_found_when_all_rows_are_compared():
     assert len(found) >= 150
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("many", [module.MANY_EDGES, -1])
+@settings(max_examples=40, deadline=None)
 @given(vectors_of_few_directions)
-def test_groups_are_those_of_the_definition(vectors):
-    assert find_groups(vectors, THRESHOLD).representative.tolist() == greedy_groups(vectors)
+def test_groups_are_those_of_the_definition_with_all_edges_at_once_or_in_two_parts(many, vectors):
+    with patch.object(module, "MANY_EDGES", many):
+        assert find_groups(vectors, THRESHOLD).representative.tolist() == greedy_groups(vectors)
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,8 +103,9 @@ def test_a_row_joins_its_most_similar_representative_and_the_smaller_of_equals()
     assert find_groups(vectors, 0.98).representative.tolist() == [0, 1, 0, 0]
 
 
-def test_a_row_of_the_first_part_may_join_a_later_representative():
+def test_a_row_of_the_first_part_may_join_a_later_representative(monkeypatch):
     """Row 0 keeps row 1, but row 1 is nearer to the last row, which is settled in the second part."""
+    monkeypatch.setattr(module, "MANY_EDGES", -1)
     angles = np.deg2rad([0, 17, *range(90, 300, 7), 30])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     groups = find_groups(vectors, 0.95)
@@ -178,7 +183,8 @@ class TestCells:
         rows = unit(np.random.default_rng(seed).normal(size=(3, dimensions))).astype(np.float32)
         assert (np.linalg.norm(quantised(rows).astype(np.float64), axis=1) <= 2**12).all()
 
-    def test_a_large_group_of_copies_is_one_group(self):
+    def test_a_large_group_of_copies_is_one_group(self, monkeypatch):
+        monkeypatch.setattr(module, "MANY_EDGES", 1000)
         vectors = planted(600, 0, dimensions=64)
         vectors[::2] = vectors[0]
         groups = find_groups(vectors, THRESHOLD, build_cells(vectors))

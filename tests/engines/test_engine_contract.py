@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from pathlib import Path
 
 import narwhals as nw
@@ -97,6 +98,17 @@ def test_a_row_function_runs_once_per_row_though_its_result_is_sorted_and_used_t
     written(engine, counted.sort("name"), tmp_path / "t")
     written(engine, counted.filter(nw.col("number") < 10), tmp_path / "u")
     assert sum(int(path.name.split("-")[0]) for path in (tmp_path / "calls").iterdir()) == 5000
+
+
+def test_a_second_run_over_replaced_files_sees_the_new_rows(engine, tmp_path):
+    folder = tmp_path / "t" / "week=2026-11-09"
+    sizes = []
+    for rows in (3, 1):
+        shutil.rmtree(folder, ignore_errors=True)
+        written(POLARS, POLARS.from_arrow(pa.Table.from_batches([everything(ROWS[:rows])])), folder)
+        described = engine.map_batches(engine.scan([str(folder)]), tell_schema, SEEN)
+        sizes.append(rows_of(engine, described, tmp_path / f"seen-{rows}").height)
+    assert sizes == [3, 1]
 
 
 # Sources

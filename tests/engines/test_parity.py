@@ -26,19 +26,27 @@ pytestmark = [pytest.mark.shared, pytest.mark.spark]
 
 @pytest.fixture(scope="module")
 def by_polars(tmp_path_factory):
-    """All tables as Polars makes them, of 150 conversations of which ten are copied and some cannot be read."""
+    """All tables as Polars makes them, of 150 conversations, some of them copied, changed a little, or broken."""
     folder = tmp_path_factory.mktemp("parity")
     week = pl.scan_parquet(shared_file("sharegpt/conversations.parquet")).filter(
         pl.col("started_at").dt.truncate("1w").dt.date() == WEEK
     )
     rows = week.sort("conversation_id").head(150).collect()
-    copies = rows.head(10).with_columns(conversation_id="copy-" + pl.col("conversation_id"))
-    broken = rows.slice(10, 3).with_columns(messages=pl.lit(None, rows.schema["messages"]))
-    pl.concat([rows, copies, broken]).write_parquet(folder / "source.parquet")
+    copies = rows.head(20).with_columns(conversation_id="copy-" + pl.col("conversation_id"))
+    alike = rows.head(20).with_columns(conversation_id="like-" + pl.col("conversation_id"), messages=and_thanks(rows))
+    broken = rows.slice(20, 3).with_columns(messages=pl.lit(None, rows.schema["messages"]))
+    pl.concat([rows, copies, alike, broken]).write_parquet(folder / "source.parquet")
     chain = Chain(PolarsEngine(), folder / "source.parquet", folder / "tables")
     for stage in STAGES:
         write(chain, stage, chain)
     return chain
+
+
+def and_thanks(rows):
+    """The messages of the first twenty rows, thanks said first."""
+    messages = rows["messages"].head(20).to_list()
+    thanks = {"role": "user", "content": "Thanks."}
+    return pl.Series([[thanks, *turns] for turns in messages], dtype=rows.schema["messages"])
 
 
 def write(chain, stage, into):

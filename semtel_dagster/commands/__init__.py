@@ -1,0 +1,1 @@
+"""The subcommands of `semtel`, one module each: arguments in, tables out. What they do is done elsewhere."""

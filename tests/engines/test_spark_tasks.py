@@ -1,0 +1,64 @@
+"""What a task does with its batches, without Spark around it."""
+
+import pickle
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from semtel_dagster.engines import spark_tasks
+from semtel_dagster.engines.arrow_types import plain_schema, wire_schema
+from semtel_dagster.engines.spark_tasks import RunFunction, RunGenerator, WriteParts, write_part
+from tests.engines.row_functions import EVERYTHING, SEEN, Generate, tell_schema, too_narrow
+
+PLAIN = plain_schema(EVERYTHING)
+
+
+@pytest.mark.parametrize("task", [RunFunction(tell_schema, PLAIN, SEEN), RunGenerator(Generate(), EVERYTHING)])
+def test_a_task_can_travel(task):
+    assert pickle.loads(pickle.dumps(task)) == task
+
+
+def test_two_frames_of_one_function_are_two_plans():
+    assert RunFunction(tell_schema, PLAIN, SEEN) != RunFunction(tell_schema, PLAIN, SEEN)
+
+
+def test_a_generator_s_batches_leave_in_wire_types():
+    batches = list(RunGenerator(Generate(), EVERYTHING)(iter(())))
+    assert {batch.schema for batch in batches} == {wire_schema(PLAIN)}
+    assert sum(batch.num_rows for batch in batches) == 3
+
+
+def test_a_broken_promise_is_told_by_column_and_type():
+    wire = RunGenerator(Generate(), EVERYTHING)(iter(()))
+    with pytest.raises(TypeError, match="schema: int64"):
+        list(RunFunction(too_narrow, PLAIN, SEEN)(wire))
+
+
+def test_a_task_without_rows_writes_no_part(tmp_path):
+    pytest.importorskip("pyspark")
+    nothing = RunGenerator(Generate(()), EVERYTHING)(iter(()))
+    assert list(WriteParts(str(tmp_path), PLAIN)(nothing)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_retried_task_writes_another_file_and_tells_which(tmp_path):
+    pytest.importorskip("pyspark")
+    write = WriteParts(str(tmp_path), PLAIN)
+    told = [
+        row
+        for _ in range(2)
+        for batch in write(RunGenerator(Generate(), EVERYTHING)(iter(())))
+        for row in batch.to_pylist()
+    ]
+    assert sorted(row["file"] for row in told) == sorted(path.name for path in tmp_path.iterdir())
+    assert len({row["file"] for row in told}) == 2
+
+
+def test_a_part_holds_small_batches_in_few_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(spark_tasks, "ROW_GROUP_BYTES", 4000)
+    batches = [pa.record_batch({"n": pa.array(range(start, start + 100))}) for start in range(0, 2000, 100)]
+    write_part(iter(batches), batches[0].schema, str(tmp_path / "part"))
+    stored = pq.ParquetFile(tmp_path / "part")
+    assert stored.num_row_groups == 4
+    assert stored.read()["n"].to_pylist() == list(range(2000))

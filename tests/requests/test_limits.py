@@ -1,0 +1,155 @@
+"""What the limiter and the concurrency achieve against servers whose limits nobody told them, on a virtual clock."""
+
+import pytest
+
+from semtel_dagster.requests.concurrency import AdaptiveConcurrency
+from semtel_dagster.requests.limiter import Limiter
+from tests.requests.virtual import Client, Quota, Random, Server, client, simulate
+
+
+def against(quota, seconds=60.0, says="exact", per_minute=None):
+    one = client(per_minute)
+    simulate(Server(quota, says=says), [one], seconds)
+    return one
+
+
+@pytest.mark.parametrize("says", ["exact", "seconds", "nothing"])
+@pytest.mark.parametrize("window", [1.0, 10.0, 60.0])
+def test_an_unknown_quota_is_used_up_with_few_refusals(window, says):
+    one = against(Quota(lambda now: 50.0, window), says=says)
+    assert one.rate(20, 60) > 0.95 * 50
+    assert one.share_refused() < 0.03
+
+
+@pytest.mark.parametrize("window", [1.0, 10.0])
+def test_a_quota_of_fixed_windows_is_used_up(window):
+    one = against(Quota(lambda now: 50.0, window, fixed=True))
+    assert one.rate(20, 60) > 0.93 * 50
+    assert one.share_refused() < 0.03
+
+
+def test_a_known_quota_is_kept_without_a_refusal():
+    one = against(Quota(lambda now: 50.0, 1.0), per_minute=3000)
+    assert one.rate(10, 60) > 0.985 * 50
+    assert one.refused == []
+
+
+def test_a_quota_that_drops_and_comes_back_is_followed_within_seconds():
+    one = against(Quota(lambda now: 50.0 if 20 <= now < 40 else 100.0, 1.0), 70)
+    assert one.rate(22, 40) > 0.9 * 50
+    assert one.rate(52, 70) > 0.9 * 100
+    assert one.share_refused() < 0.02
+
+
+def test_several_processes_share_a_quota_without_a_coordinator():
+    four = [Client(Limiter(None, None, 4, Random(k)), AdaptiveConcurrency(8, 2048, 4)) for k in range(4)]
+    simulate(Server(Quota(lambda now: 200.0, 1.0)), four, 70)
+    shares = [one.rate(10, 70) for one in four]
+    assert sum(shares) > 0.95 * 200
+    assert sum(shares) ** 2 / 4 / sum(share**2 for share in shares) > 0.85
+
+
+@pytest.mark.parametrize("start", [10, 100, 250])
+@pytest.mark.parametrize("overload", [1.0, 1.5])
+def test_the_knee_is_found_from_below_and_from_above(start, overload):
+    one = client(start=start)
+    simulate(Server(knee=100, overload=overload, sigma=0.2), [one], 90)
+    best = 100 / (0.5 * 1.02)
+    assert one.rate(60, 90) > 0.9 * best
+
+
+def test_concurrency_rests_while_a_rate_holds_calls_back():
+    one = client(per_minute=600, start=64)
+    simulate(Server(Quota(lambda now: 10.0, 1.0)), [one], 30)
+    assert one.concurrency.limit == 64
+
+
+def test_slots_open_one_by_one_with_the_calls_that_end():
+    limit = AdaptiveConcurrency(4, 1000)
+    now = 0.0
+    most = 0
+    flying = []
+    for _ in range(200):
+        while limit.has_room():
+            flying.append((now, limit.begin(now)))
+        assert len(flying) <= most + 2 or most == 0
+        most = max(most, len(flying))
+        now += 0.05
+        began, load = flying.pop(0)
+        limit.end(now, began, load, 5)
+    assert most > 8
+
+
+def test_overload_steps_down_once_per_event():
+    limit = AdaptiveConcurrency(100, 1000)
+    for _ in range(50):
+        limit.shrink(1.0, sent_at=0.5)
+    assert limit.limit == 70
+    limit.shrink(2.0, sent_at=1.5)
+    assert limit.limit == pytest.approx(49)
+
+
+def test_a_fixed_limit_does_not_move():
+    limit = AdaptiveConcurrency(10, 10, adaptive=False)
+    now = 0.0
+    for _ in range(500):
+        load = limit.begin(now)
+        limit.has_room()
+        now += 0.1
+        limit.end(now, now - 0.1, load, 5)
+    assert limit.limit == 10
+
+
+def test_one_event_however_many_calls_it_hit():
+    limiter = Limiter(random=Random(1))
+    for _ in range(40):
+        limiter.reserve(1.0, 10)
+    assert limiter.refuse(1.1, 1.0, 10, 1.0, "")
+    before = limiter.not_before
+    assert not any(limiter.refuse(1.2, 1.0, 10, 5.0, "") for _ in range(39))
+    assert limiter.not_before == before
+    assert 0.99 <= limiter.wait(1.1) <= 1.11
+
+
+def test_a_long_wait_is_probed_by_single_calls():
+    limiter = Limiter(random=Random(1))
+    limiter.reserve(0.0, 1)
+    limiter.refuse(0.1, 0.0, 1, 600.0, "")
+    wait = limiter.wait(0.1)
+    assert 2.0 <= wait <= 2.3
+    now = 0.1 + wait
+    assert limiter.wait(now) == 0.0
+    limiter.reserve(now, 1)
+    assert limiter.wait(now) == float("inf")
+    limiter.refuse(now + 0.1, now, 1, 600.0, "")
+    assert 3.9 <= limiter.wait(now + 0.1) <= 4.5
+    now = limiter.not_before
+    limiter.reserve(now, 1)
+    limiter.settle(1, 1)
+    assert limiter.wait(now + 0.2) < 0.2
+
+
+def test_tokens_are_reserved_and_settled():
+    limiter = Limiter(None, 60_000.0)
+    sent = now = 0.0
+    while now < 60:
+        wait = limiter.wait(now)
+        if wait > 0:
+            now += wait
+            continue
+        limiter.reserve(now, 400)
+        limiter.settle(400, 100)
+        sent += 100
+    assert 0.97 * 60_000 < sent < 1.03 * 60_000
+
+
+def test_a_refusal_about_tokens_leaves_the_request_budget_alone():
+    limiter = Limiter(random=Random(1))
+    now = 0.0
+    for _ in range(100):
+        limiter.reserve(now, 50)
+        now += 0.01
+    limiter.refuse(now, now - 0.001, 50, 0.5, "tokens")
+    limiter.reserve(now + 1, 50)
+    assert limiter.requests.rate == float("inf")
+    assert 2000 < limiter.tokens.rate < 8000
