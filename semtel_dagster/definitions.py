@@ -48,9 +48,9 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
         assets=[*prepare, *label, *publish],
         asset_checks=checks.build(partitions),
         jobs=[
-            dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare), partitions_def=partitions.weekly),
-            dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label), partitions_def=partitions.grid),
-            dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish), partitions_def=partitions.weekly),
+            dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
+            dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label)),
+            dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
         ],
         resources=_resources(
             settings=settings,

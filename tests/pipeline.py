@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
@@ -48,7 +49,7 @@ def run_weeks(settings: Settings, *weeks: str, instance: dg.DagsterInstance | No
     """Every step of the weeks for every classifier, through Dagster."""
     defs = build_defs(settings)
     classifiers = list(settings.classifiers)
-    with instance or dg.DagsterInstance.ephemeral() as opened:
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as opened:
         ran = run_all(steps_of(weeks or (FIRST_WEEK,), classifiers), defs, opened)
         return [outcome for _, outcome in ran if outcome]
 

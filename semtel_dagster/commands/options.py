@@ -35,7 +35,7 @@ def select_weeks(
                 f"{asked} is not one of the {what}: they are the Mondays from {known[0]} to {known[-1]}"
             )
     first, last = (week, week) if week else (since or known[0], until or known[-1])
-    return [each for each in known if first <= each <= last]  # type: ignore[operator]
+    return [each for each in known if first <= each <= last]
 
 
 def select_classifiers(known: Sequence[str], asked: Sequence[str] | None) -> list[str]:

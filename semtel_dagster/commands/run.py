@@ -67,10 +67,10 @@ def run_weeks(
 
 def execute(settings: Any, steps: list[Any], *, as_json: bool) -> int:
     """Runs steps with progress, prints what came out, and returns the exit code."""
-    from semtel_dagster.definitions import build_defs
+    from semtel_dagster.definitions import LABEL_JOB, build_defs
     from semtel_dagster.progress import Progress
     from semtel_dagster.reporting.console import run_table, weekly_tables
-    from semtel_dagster.runs import LABEL_JOB, open_instance, run_all
+    from semtel_dagster.runs import open_instance, run_all
     from semtel_dagster.terminal import StepBars
 
     outcomes = []

@@ -66,7 +66,7 @@ class PolarsEngine:
         """Writes a frame as zstd Parquet parts into an empty local folder, without holding it in memory."""
         native: pl.LazyFrame = nw.to_native(frame)
         stored = native.drop(*PARTITION_COLUMNS, strict=False)
-        stored.sink_parquet(f"{folder}/part-00000.parquet", compression="zstd", maintain_order=True)
+        stored.sink_parquet(f"{folder}/part-00000.parquet", compression="zstd", row_group_size=BATCH_ROWS)
 
 
 def record_batches(frame: pl.LazyFrame, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:

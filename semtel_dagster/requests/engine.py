@@ -226,7 +226,7 @@ class Engine:
                 self._end(row, failed(row, self._fingerprint, flight.endpoint, outcome, now - flight.began))
             return
         if not row.flights:
-            longest = min(FIRST_BACKOFF_S * 2.0**row.tries, LONGEST_BACKOFF_S)
+            longest = min(FIRST_BACKOFF_S * 2.0 ** (row.tries - 1), LONGEST_BACKOFF_S)
             self._sequence += 1
             heapq.heappush(self._later, (now + self._random.uniform(0.0, longest), self._sequence, row))
 

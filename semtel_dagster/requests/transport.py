@@ -74,7 +74,7 @@ class HttpTransport:
         except RequestTimeoutError:
             return Outcome(Kind.OVERLOADED, "timeout")
         except RequestError as error:
-            return Outcome(Kind.TRANSIENT, _network_code(type(error).__name__))
+            return Outcome(Kind.TRANSIENT, _network_code(error))
         return read_reply(response.status, content.to_bytes(), response.get_header)
 
     async def get(self, url: str, timeout: float) -> HttpReply:
@@ -89,7 +89,7 @@ class HttpTransport:
             response = await self._client.get(url).timeout(self._timeout(timeout)).build().send()
             content = await response.bytes()
         except RequestError as error:
-            raise ConnectionError(_network_code(type(error).__name__)) from None
+            raise ConnectionError(_network_code(error)) from None
         return HttpReply(response.status, content.to_bytes(), response.get_header)
 
     async def close(self) -> None:
@@ -130,12 +130,17 @@ def _import_and_stay(imported: threading.Event) -> None:
     threading.Event().wait()
 
 
-def _network_code(error: str) -> str:
-    if error.startswith("Connect"):
-        return "connect_timeout" if "Timeout" in error else "unreachable"
-    return {"ReadError": "connection_lost", "WriteError": "connection_lost", "BodyDecodeError": "connection_lost"}.get(
-        error, "network_error"
-    )
+def _network_code(error: Any) -> str:
+    """A reason code for a network fault; pyreqwest calls a connection that was cut while sending a ConnectError too."""
+    name = type(error).__name__
+    causes = " ".join(str(cause.get("message")) for cause in (error.details.get("causes") or ()))
+    if name == "ConnectTimeoutError":
+        return "connect_timeout"
+    if name == "ConnectError" and "(SendRequest)" not in causes:
+        return "unreachable"
+    if name in {"ConnectError", "ReadError", "WriteError", "BodyDecodeError"}:
+        return "connection_lost"
+    return "network_error"
 
 
 def _own_certificates() -> list[bytes]:

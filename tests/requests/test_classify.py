@@ -161,7 +161,7 @@ def test_the_rows_own_faults_are_remembered_and_others_are_asked_again(server, t
     own, figures = run(plan(tmp_path / "own", endpoint(server.base_url)), texts(5))
     assert (figures.calls, figures.failed, figures.from_journal) == (0, 5, 5)
     assert set(own["error"].to_pylist()) == {"content_filter (HTTP 400)"}
-    other, figures = run(plan(tmp_path / "other", endpoint(server.base_url)), texts(5))
+    _, figures = run(plan(tmp_path / "other", endpoint(server.base_url)), texts(5))
     assert (figures.calls, figures.answered) == (5, 5)
 
 
