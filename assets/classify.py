@@ -3,12 +3,16 @@
 import dagster as dg
 
 from semtel_dagster import tables
+from semtel_dagster.automation import PROMPTS
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.planning.budgets import under_budget
 from semtel_dagster.progress import Progress
+from semtel_dagster.prompts.archive import keep
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.plan import RequestPlan
+from semtel_dagster.settings import Settings
 
 POOL = "llm"
 
@@ -16,10 +20,13 @@ POOL = "llm"
 def build(partitions: Partitions) -> dg.AssetsDefinition:
     """`responses`, by week and classifier."""
 
-    @dg.asset(partitions_def=partitions.grid, group_name="label", kinds={"openai", "parquet"}, pool=POOL)
+    @dg.asset(
+        partitions_def=partitions.grid, group_name="label", kinds={"openai", "parquet"}, pool=POOL, deps=[PROMPTS]
+    )
     def responses(
         context: dg.AssetExecutionContext,
         distinct_conversations: Frame,
+        settings: dg.ResourceParam[Settings],
         prompts: dg.ResourceParam[Prompts],
         request_plan: dg.ResourceParam[RequestPlan],
         progress: dg.ResourceParam[Progress],
@@ -27,8 +34,9 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> Frame:
         """One raw answer per distinct conversation. What was paid for before comes from the journal."""
         prompt = prompts[classifier_of(context.partition_key)]
+        keep(prompt, settings.storage)
         context.add_output_metadata({"prompt_fingerprint": prompt.fingerprint})
-        classify = ClassifyBatches(prompt, request_plan, progress.listener(context))
+        classify = ClassifyBatches(prompt, under_budget(request_plan, context), progress.listener(context))
         return engine.map_batches(distinct_conversations, classify, tables.RESPONSES).sort("content_hash")
 
     return responses

@@ -21,7 +21,11 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         engine: dg.ResourceParam[Engine],
     ) -> Frame:
         """One label per conversation and task, with how it came to be: exact, cleaned, matched, invalid."""
-        classifier = prompts[classifier_of(context.partition_key)].classifier
-        return parse(responses, duplicate_groups, ParseResponses(classifier), engine)
+        prompt = prompts[classifier_of(context.partition_key)]
+        parser = ParseResponses(prompt.classifier)
+        context.add_output_metadata(
+            {"prompt_fingerprint": prompt.fingerprint, "parser_fingerprint": parser.fingerprint}
+        )
+        return parse(responses, duplicate_groups, parser, engine)
 
     return labels

@@ -164,15 +164,16 @@ def redial(model: zero_shot.ZeroShotModel) -> str:
     """Scores of dialogues against the mean of the annotators' ratings."""
     ratings, messages = defaultdict(list), {}
     for row in shared("ab_redial/dialogues.jsonl.zst"):
-        ratings[row["conv_id"].rsplit("_", 1)[0]].append(float(row["labels"]["dialogue-overall"]))
-        messages[row["conv_id"].rsplit("_", 1)[0]] = row["messages"]
+        key = transcript(row["messages"])
+        ratings[key].append(float(row["labels"]["dialogue-overall"]))
+        messages[key] = row["messages"]
     if not messages:
         return ""
     answers = model.answer(
         load_classifiers(names=["satisfaction"])["satisfaction"], [transcript(m) for m in messages.values()]
     )
     scores = [json.loads(answer)["satisfaction_score"] for answer in answers]
-    rho = spearmanr(scores, [np.mean(ratings[key]) for key in messages]).statistic
+    rho = spearmanr(scores, [np.nanmean(ratings[key]) for key in messages]).statistic
     return f"AB-ReDial, {len(scores)} dialogues: rank correlation of the score with the mean rating {rho:.3f}"
 
 

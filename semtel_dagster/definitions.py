@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets import aggregate, classify, conversations, embed_dedupe, parse, report, sample, truncate
-from semtel_dagster import checks
+from assets import aggregate, classify, conversations, embed_dedupe, parse, prompts as prompt_files, report, sample, truncate
+from semtel_dagster import automation, checks, currency, sensors
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.io import dataset_io_manager
@@ -20,7 +20,7 @@ from semtel_dagster.prompts.loader import load_classifiers
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Settings, load_settings
 
-PREPARE_JOB, LABEL_JOB, REPORT_JOB = "prepare_week", "label_week", "report_week"
+PREPARE_JOB, LABEL_JOB, PARSE_JOB, REPORT_JOB = "prepare_week", "label_week", "parse_week", "report_week"
 
 
 def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.Definitions:
@@ -44,14 +44,18 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
     ]
     label = [classify.build(partitions), parse.build(partitions), aggregate.build(partitions)]
     publish = [report.build(partitions)]
+    row_checks, catching_up = checks.build(partitions), currency.build()
+    labelling = dg.AssetSelection.assets(*label) - dg.AssetSelection.checks(catching_up)
     return dg.Definitions(
-        assets=[*prepare, *label, *publish],
-        asset_checks=checks.build(partitions),
+        assets=[prompt_files.build(partitions), *automation.with_cadence([*prepare, *label, *publish])],
+        asset_checks=[*row_checks, catching_up],
         jobs=[
             dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
-            dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label)),
+            dg.define_asset_job(LABEL_JOB, labelling),
+            dg.define_asset_job(PARSE_JOB, labelling - dg.AssetSelection.assets(label[0])),
             dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
         ],
+        sensors=[automation.cadence_sensor(), *sensors.build(LABEL_JOB, REPORT_JOB)],
         resources=_resources(
             settings=settings,
             prompts=prompts,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any
 
 import dagster as dg
 
-from semtel_dagster.definitions import LABEL_JOB, PREPARE_JOB, REPORT_JOB
+from semtel_dagster.definitions import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
 from semtel_dagster.partitions import grid_key
+from semtel_dagster.planning.observe import observe_prompts
 
 HOME_VARIABLE = "DAGSTER_HOME"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,7 +59,7 @@ class Step:
     @property
     def title(self) -> str:
         """What the step does, in words."""
-        verb = {PREPARE_JOB: "prepare", LABEL_JOB: "label", REPORT_JOB: "report"}[self.job]
+        verb = {PREPARE_JOB: "prepare", LABEL_JOB: "label", PARSE_JOB: "parse", REPORT_JOB: "report"}[self.job]
         return f"{verb} {self.week}" + (f" {self.classifier}" if self.classifier else "")
 
 
@@ -104,12 +105,15 @@ def steps_of(weeks: Sequence[str], classifiers: Sequence[str]) -> list[Step]:
     ]
 
 
-def run_step(step: Step, defs: dg.Definitions, instance: dg.DagsterInstance) -> Outcome:
-    """Runs one step; a failure is told in the outcome, not raised."""
+def run_step(
+    step: Step, defs: dg.Definitions, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None
+) -> Outcome:
+    """Runs one step under a run's tags; a failure is told in the outcome, not raised."""
     started = time.perf_counter()
     result = defs.resolve_job_def(step.job).execute_in_process(
         run_config=QUIET,
         instance=instance,
+        tags=dict(tags or {}),
         partition_key=grid_key(step.week, step.classifier) if step.classifier else step.week,
         raise_on_error=False,
     )
@@ -130,6 +134,7 @@ def run_all(
     A week that could not be prepared is not labelled; every other step goes on, and what landed stays.
     """
     unprepared: set[str] = set()
+    observe_prompts((defs.resources or {})["prompts"], instance)
     for step in steps:
         yield step, None
         if step.week in unprepared:

@@ -135,6 +135,15 @@ class ReportSettings(_Section):
 
     title: str = "Semantic telemetry"
     weeks: int = Field(12, ge=1, description="weeks of history in the trend charts")
+    webhook_env: str | None = Field(None, description="variable with the address that weekly summaries are posted to")
+
+
+class BackfillSettings(_Section):
+    """The standing budget of the sensor `catch_up`, which is stopped by default."""
+
+    max_cost_per_week: float | None = Field(None, ge=0, description="USD a calendar week; unset: no cap by cost")
+    max_calls_per_week: int | None = Field(None, ge=0, description="calls a calendar week; unset: no cap by calls")
+    max_retries: int = Field(2, ge=0, description="tries of a failed partition beyond the first")
 
 
 def _monday(day: dt.date) -> dt.date:
@@ -168,6 +177,7 @@ class Settings(BaseSettings):
     endpoints: tuple[EndpointSettings, ...] = ()
     requests: RequestSettings = RequestSettings()
     report: ReportSettings = ReportSettings()
+    backfill: BackfillSettings = BackfillSettings()
     spark: dict[str, Any] = Field(default_factory=dict, description="any spark.* setting, master and remote included")
     gold: str | None = Field(None, description="glob of golden label files (JSONL) that the report compares with")
 

@@ -15,7 +15,9 @@ import dagster as dg
 import narwhals as nw
 
 from semtel_dagster.engines.base import Frame
+from semtel_dagster.identity import data_fingerprint
 from semtel_dagster.reporting.charts import share_chart_png
+from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Price, Settings
 
 Metadata = Mapping[str, Any]
@@ -46,7 +48,8 @@ class Summaries:
     def responses(self, responses: Frame) -> dict[str, Any]:
         """Calls, refusals, retries, tokens and cost of the run that wrote the partition, in all and per endpoint.
 
-        Answers that came from the journal made no call in this run and cost nothing in it.
+        Answers that came from the journal made no call in this run and cost nothing in it. `models` and
+        `data_fingerprint` say whose answers about which conversations these are; plans compare them.
         """
         asked = ~nw.col("from_journal")
         per_endpoint = _rows(
@@ -65,14 +68,18 @@ class Summaries:
                 },
             )
         )
-        prices = {endpoint.name: endpoint.price for endpoint in self.settings.endpoints}
+        prices = {endpoint.name: endpoint.price for endpoint in plan_for(self.settings).endpoints}
         for row in per_endpoint:
             row["cost_usd"] = cost_usd(row, prices.get(row["endpoint"], Price()))
         names = [name for name in (per_endpoint[0] if per_endpoint else {}) if name != "endpoint"]
         total = {name: sum(row[name] for row in per_endpoint) for name in names}
         answered = total.get("answered", 0)
         failed = total.get("conversations", 0) - answered
-        return total | {"failed": failed, "endpoints": _markdown(per_endpoint)}
+        identity = {
+            "models": dg.MetadataValue.json(sorted(_values(responses.filter(nw.col("status") == "answered"), "model"))),
+            "data_fingerprint": data_fingerprint(_values(responses, "content_hash")),
+        }
+        return total | identity | {"failed": failed, "endpoints": _markdown(per_endpoint)}
 
 
 def cost_usd(tokens: Mapping[str, int], price: Price) -> float:
@@ -89,7 +96,8 @@ def _conversations(frame: Frame) -> Metadata:
 
 def _rejected_conversations(frame: Frame) -> Metadata:
     reasons = _rows(frame.group_by("reason").agg(rows=nw.len()).sort("rows", descending=True))
-    return {"reasons": _markdown(reasons)} if reasons else {}
+    of_this_week = _one(frame.select(of_this_week=(~nw.col("undated")).cast(nw.Int64).sum()))
+    return of_this_week | ({"reasons": _markdown(reasons)} if reasons else {})
 
 
 def _sampled_conversations(frame: Frame) -> Metadata:
@@ -112,13 +120,14 @@ def _truncated_conversations(frame: Frame) -> Metadata:
 
 
 def _distinct_conversations(frame: Frame) -> Metadata:
-    return _one(
+    figures = _one(
         frame.select(
             conversations=nw.col("group_size").sum(),
             calls_saved_by_duplicates=(nw.col("group_size") - 1).sum(),
             largest_group=nw.col("group_size").max(),
         )
     )
+    return figures | {"data_fingerprint": data_fingerprint(_values(frame, "content_hash"))}
 
 
 def _duplicate_groups(frame: Frame) -> Metadata:
@@ -154,6 +163,10 @@ def _label_shares(frame: Frame) -> Metadata:
         return shares
     image = base64.b64encode(share_chart_png(rows)).decode()
     return shares | {"chart": dg.MetadataValue.md(f"![label shares](data:image/png;base64,{image})")}
+
+
+def _values(frame: Frame, column: str) -> set[str]:
+    return set(frame.select(column).unique().collect(backend="pyarrow").get_column(column).drop_nulls().to_list())
 
 
 def _one(frame: Frame) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,6 +23,10 @@ from semtel_dagster.commands.options import (
     select_weeks,
 )
 from semtel_dagster.errors import SourceError
+
+if TYPE_CHECKING:
+    from semtel_dagster.runs import LabelledPartition, Outcome, Step
+    from semtel_dagster.settings import Settings
 
 
 def run(
@@ -65,11 +71,10 @@ def run_weeks(
     return execute(loaded, steps_of(weeks, chosen), as_json=as_json)
 
 
-def execute(settings: Any, steps: list[Any], *, as_json: bool) -> int:
+def execute(settings: Settings, steps: Sequence[Step], *, as_json: bool) -> int:
     """Runs steps with progress, prints what came out, and returns the exit code."""
     from semtel_dagster.definitions import LABEL_JOB, build_defs
     from semtel_dagster.progress import Progress
-    from semtel_dagster.reporting.console import run_table, weekly_tables
     from semtel_dagster.runs import open_instance, run_all
     from semtel_dagster.terminal import StepBars
 
@@ -84,15 +89,32 @@ def execute(settings: Any, steps: list[Any], *, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps([partition.as_json() for partition in labelled]))
     elif labelled:
-        out.print(run_table([partition.as_json() for partition in labelled]))
-        for table in weekly_tables(settings.storage, sorted({partition.week for partition in labelled})):
-            out.print(table)
+        _print_tables(settings, labelled)
     if not as_json:
         _print_places(settings, outcomes)
     return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
-def _nothing_to_do(in_source: Any, complete: list[str]) -> str:
+def _print_tables(settings: Settings, labelled: Sequence[LabelledPartition]) -> None:
+    """What the run did, the newest week's shares, the rows of every week, and agreement with human labels."""
+    from semtel_dagster.estimation.change import changes
+    from semtel_dagster.prompts.loader import load_classifiers
+    from semtel_dagster.reporting.agreement import agreement_with_gold, load_gold
+    from semtel_dagster.reporting.console import agreement_table, run_table, weekly_tables
+
+    weeks = sorted({partition.week for partition in labelled})
+    out.print(run_table([partition.as_json() for partition in labelled]))
+    for table in weekly_tables(settings.storage, weeks, changes):
+        out.print(table)
+    if settings.gold:
+        prompts = load_classifiers(settings.prompts, settings.classifiers)
+        until = dt.date.fromisoformat(weeks[-1])
+        agreement = agreement_with_gold(settings.storage, prompts, load_gold(settings.gold), until)
+        if agreement:
+            out.print(agreement_table(agreement.values()))
+
+
+def _nothing_to_do(in_source: Mapping[dt.date, int], complete: Sequence[str]) -> str:
     if not in_source:
         return "the source holds no conversation with a usable time; see: semtel check"
     return (
@@ -103,7 +125,7 @@ def _nothing_to_do(in_source: Any, complete: list[str]) -> str:
     )
 
 
-def _print_places(settings: Any, outcomes: list[Any]) -> None:
+def _print_places(settings: Settings, outcomes: Sequence[Outcome]) -> None:
     from semtel_dagster.datasets import WAREHOUSE
     from semtel_dagster.reporting.weekly import report_path
 

@@ -34,9 +34,9 @@ class CueSet:
     weight: float
     pattern: re.Pattern[str]
 
-    def count(self, text: str, most: int) -> int:
-        """How many different cues a text has, at most `most`."""
-        return min(len(set(self.pattern.findall(readable(text)))), most)
+    def count(self, turns: Sequence[str], most: int) -> int:
+        """How many different cues some turns have, at most `most`."""
+        return min(len({cue for turn in turns for cue in self.pattern.findall(readable(turn))}), most)
 
 
 @cache

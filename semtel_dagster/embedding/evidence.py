@@ -14,6 +14,8 @@ from semtel_dagster.embedding.semantic import Floats
 from semtel_dagster.embedding.static_vectors import load_static_vectors
 
 MOST_CUES = 3
+CASE_ACTS = ("fix", "analyze")
+CASE_LINES = 3
 FEW_BYTES = 24  # about five words of English, eight of Chinese
 FIRST_TURN = 1.0
 ALL_TURNS = 0.5
@@ -29,13 +31,15 @@ LENGTH_AND_RARITY = {"user": ((4.57, 1.50), (8.77, 1.25)), "assistant": ((6.50, 
 def act_weights(user_turns: Sequence[str]) -> Floats:
     """How much of each act the user's turns show, shape [acts]; the first turn counts most.
 
-    A first turn of a few words in a conversation without any cue is chat.
+    A first turn of several lines brings a case along, which counts as a cue to fix or analyze it. A first turn of a
+    few words in a conversation without any cue is chat.
     """
     if not user_turns:
         return np.zeros(len(acts()))
-    first = [act.count(user_turns[0], MOST_CUES) for act in acts()]
-    every = [act.count("\n".join(user_turns), MOST_CUES) for act in acts()]
-    counts = FIRST_TURN * np.array(first) + ALL_TURNS * np.array(every)
+    first = [act.count(user_turns[:1], MOST_CUES) for act in acts()]
+    every = [act.count(user_turns, MOST_CUES) for act in acts()]
+    pasted = [act.name in CASE_ACTS and user_turns[0].count("\n") >= CASE_LINES for act in acts()]
+    counts = FIRST_TURN * (np.array(first) + np.array(pasted)) + ALL_TURNS * np.array(every)
     if not counts.any() and len(user_turns[0].encode()) <= FEW_BYTES:
         counts = np.array([float(act.name == "chat") for act in acts()])
     weights: Floats = counts * np.array([act.weight for act in acts()])
@@ -44,13 +48,11 @@ def act_weights(user_turns: Sequence[str]) -> Floats:
 
 def valence(user_turns: Sequence[str]) -> float:
     """How content the user's turns after the first answer sound: -1 to 1, and 0 without a sign."""
-    total = 0.0
-    for turn in user_turns[1:]:
-        total += POSITIVE_SIGN * sign("positive").count(turn, 2) - NEGATIVE_SIGN * sign("negative").count(turn, 2)
-    if len(user_turns) > 1:
-        last = user_turns[-1]
-        shift = POSITIVE_SIGN * sign("positive").count(last, 2) - NEGATIVE_SIGN * sign("negative").count(last, 2)
-        total += (LAST_TURN - 1) * shift
+    shifts = [
+        POSITIVE_SIGN * sign("positive").count([turn], 2) - NEGATIVE_SIGN * sign("negative").count([turn], 2)
+        for turn in user_turns[1:]
+    ]
+    total = sum(shifts) + (LAST_TURN - 1) * sum(shifts[-1:])
     return float(np.clip(round(total, 2), -1.0, 1.0))
 
 

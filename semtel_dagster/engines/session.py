@@ -106,7 +106,7 @@ class SparkSessions:
         config = spark_config(self.settings)
         if "spark.master" in config:
             _require_java()
-            _choose_python(config)
+            _prepare_environment(config)
         return LazyPySparkResource(spark_config=config)
 
 
@@ -117,13 +117,16 @@ def _require_java() -> None:
         raise DependencyError(f"the Spark engine needs Java 17 or newer: there is no java {where}")
 
 
-def _choose_python(config: Mapping[str, Any]) -> None:
-    """Tasks run in this Python; pyspark takes it from the environment only, and would take any `python3`."""
-    named = config.get("spark.pyspark.python")
-    if named is None and is_one_machine(str(config["spark.master"])):
-        named = sys.executable
-    if named is not None:
-        os.environ.setdefault("PYSPARK_PYTHON", str(named))
+def _prepare_environment(config: Mapping[str, Any]) -> None:
+    """Sets what Spark takes from the environment only: the Python of the tasks, and the address to listen on."""
+    here = is_one_machine(str(config["spark.master"]))
+    wanted = {
+        "PYSPARK_PYTHON": config.get("spark.pyspark.python", sys.executable if here else None),
+        "SPARK_LOCAL_IP": "127.0.0.1" if here else None,
+    }
+    for name, value in wanted.items():
+        if value is not None:
+            os.environ.setdefault(name, str(value))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from semtel_dagster.reporting import wording
 from semtel_dagster.reporting.accounting import account_week
+from semtel_dagster.reporting.agreement import Agreement
 from semtel_dagster.reporting.frames import stored_classifiers
 from semtel_dagster.reporting.shares import ALL, Compare, ShareRow, comparable, read_shares
 
@@ -77,7 +78,7 @@ def shares_table(storage: str, week: dt.date, classifier: str, compare: Compare 
 
 def accounting_table(storage: str, weeks: Iterable[dt.date]) -> Table:
     """What became of every row of the source, a line per week."""
-    names = ["source rows", "rejected", "conversations", "sampled", "cut", "duplicates", "distinct"]
+    names = ["source\nrows", "rejected", "accepted", "sampled", "cut", "duplicates", "distinct"]
     table = _table("rows", "week", names)
     for week in weeks:
         row = account_week(storage, week)
@@ -95,6 +96,20 @@ def accounting_table(storage: str, weeks: Iterable[dt.date]) -> Table:
                     row.distinct,
                 )
             ),
+        )
+    return table
+
+
+def agreement_table(agreement: Iterable[Agreement]) -> Table:
+    """How often labels are the ones that people gave, a line per task."""
+    table = _table("agreement with human labels", "task", ["n", "same label", "commonest\nlabel alone", "kappa"])
+    for row in agreement:
+        table.add_row(
+            wording.words(row.task),
+            wording.number(row.n),
+            wording.percent(row.accuracy),
+            Text(wording.percent(row.baseline), style="dim"),
+            wording.decimal(row.kappa),
         )
     return table
 

@@ -100,7 +100,7 @@ class Limiter:
         self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
         self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
         if new_event or was_probe:
-            self._in_a_row = self._in_a_row + 1 if self._sent < FEW else 0
+            self._in_a_row = self._in_a_row + 1 if self._event_at > -inf and self._sent < FEW else 0
             self._event_at = now if new_event else self._event_at
             self._pause(now, retry_after)
         return new_event

@@ -20,6 +20,7 @@ BURST_S = 0.1
 RECENT_S = 1.0
 LEAST_ACCEPTED = 4
 UNSURE_CUT = 0.6
+BEYOND = 1.3
 STEADY = 0.1
 LONGEST_CREDIT_S = 2.0
 
@@ -46,6 +47,7 @@ class LearnedRate:
         "_age",
         "_cap",
         "_credit",
+        "_early",
         "_event",
         "_last",
         "_level",
@@ -67,6 +69,7 @@ class LearnedRate:
         self._plateau = self._cap / tasks
         self._tasks = tasks
         self._lost = 0.0
+        self._early = 0
         self._steady = True
         self._age = self._hold
         self._level = 1.0
@@ -161,10 +164,13 @@ class LearnedRate:
         elapsed = self._measured_time(event_at, now)
         enough = elapsed >= 0.25 and self._accepted >= LEAST_ACCEPTED * unit
         measured = self._accepted / elapsed if enough else 0.0
+        early = self._is_early(event_at)
         if self._plateau == inf:
             self._learn(event_at, now, max(recent, unit / 10), sure=False)
         elif self.rate > self._plateau * (1 + CUT):
             self._learn(event_at, now, max(recent, measured, self._plateau), sure=False)
+        elif enough and early > 1:
+            self._learn(event_at, now, self._plateau * BEYOND, sure=True)
         elif enough:
             self._learn(event_at, now, self._shared(measured), sure=True)
         elif not self._sure and self._accepted >= unit:
@@ -178,6 +184,17 @@ class LearnedRate:
         self._level = self._credit = self.rate * credit
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
+
+    def _is_early(self, event_at: float) -> int:
+        """How often in a row a refusal came though less than the plateau was sent and all of it accepted.
+
+        A limit does that once, when it drops; refusals that come by chance, or for another reason than the rate, do it
+        again and again, and lowering the rate for them would end in a crawl.
+        """
+        active = event_at - self._resumed_at
+        accepted = (self._accepted - self._credit) / active if active > 0 else 0.0
+        self._early = self._early + 1 if self._age < self._hold and accepted > 0.85 * self.rate else 0
+        return self._early
 
     def _measured_time(self, event_at: float, now: float) -> float:
         """Seconds over which what was accepted is the whole quota.

@@ -21,6 +21,7 @@ STAGES = {
     "parse": None,
     "aggregate": None,
 }
+SPARKS = ["local", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cluster", "connect"))]
 pytestmark = [pytest.mark.shared, pytest.mark.spark]
 
 
@@ -67,7 +68,7 @@ def arrow_types(chain, table):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("engine", ["local"], indirect=True)
+@pytest.mark.parametrize("engine", SPARKS, indirect=True)
 def test_a_stage_s_tables_are_equal(engine, stage, by_polars, tmp_path):
     into = Chain(engine, by_polars.source, tmp_path)
     for table in write(Chain(engine, by_polars.source, by_polars.storage), stage, into):

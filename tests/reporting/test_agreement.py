@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from semtel_dagster.errors import SettingsError
-from semtel_dagster.reporting.agreement import agreement_with_gold, cohen_kappa, load_gold, measure_agreement
+from semtel_dagster.evaluation.agreement import cohen_kappa
+from semtel_dagster.reporting.agreement import agreement_with_gold, load_gold, measure_agreement
 from tests.reporting.synthetic import PROMPTS, task
 
 YES_NO = task("yes", ["yes", "no"])

@@ -28,6 +28,14 @@ def test_a_quota_of_fixed_windows_is_used_up(window):
     assert one.share_refused() < 0.03
 
 
+@pytest.mark.parametrize("says", ["exact", "seconds", "nothing"])
+def test_refusals_by_chance_do_not_end_in_a_crawl(says):
+    one = client()
+    simulate(Server(says=says, by_chance=0.02), [one], 60)
+    between = 50 / one.rate(20, 60)  # seconds from one refusal to the next
+    assert between < 2 * (1.1 if says == "seconds" else 0.2)
+
+
 def test_a_known_quota_is_kept_without_a_refusal():
     one = against(Quota(lambda now: 50.0, 1.0), per_minute=3000)
     assert one.rate(10, 60) > 0.985 * 50

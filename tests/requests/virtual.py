@@ -53,6 +53,7 @@ class Server:
     knee: float = inf
     overload: float = 1.5
     says: str = "exact"  # what a refusal says: exact | seconds | nothing
+    by_chance: float = 0.0  # share of calls refused though the quota has room
     in_flight: int = 0
 
     def latency(self, random: Random) -> float:
@@ -115,6 +116,7 @@ def simulate(server: Server, clients: list[Client], seconds: float, seed: int = 
             integral = client.concurrency.begin(now)
             client.sent += 1
             asked = server.quota.take(now) if server.quota else 0.0
+            asked = asked or (0.1 if random.random() < server.by_chance else 0.0)
             if asked:
                 said = {"exact": asked, "seconds": float(int(asked) + 1), "nothing": None}[server.says]
                 push(now + reaction, who, "refused", now, integral, said)

@@ -1,0 +1,1 @@
+"""How good labels are: golden sets, agreement, drift, stability, verdicts, acceptance. No calls, no Dagster."""
