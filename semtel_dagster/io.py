@@ -18,7 +18,8 @@ from pydantic import PrivateAttr
 from upath import UPath
 
 from semtel_dagster.datasets import replaced_folder
-from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.engines.base import Engine
+from semtel_dagster.engines.polars import PolarsEngine
 from semtel_dagster.partitions import CLASSIFIER, WEEK
 from semtel_dagster.settings import Settings
 from semtel_dagster.summaries import Summaries
@@ -55,18 +56,19 @@ class DatasetIOManager(BasePolarsUPathIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         """Writes a frame to a temporary folder, then moves it into its place."""
-        if isinstance(obj, (pl.LazyFrame, pl.DataFrame)):
-            obj = nw.from_native(obj.lazy())
+        own_polars = isinstance(obj, (pl.LazyFrame, pl.DataFrame))
+        frame = nw.from_native(obj.lazy()) if own_polars else obj
+        engine = PolarsEngine() if own_polars else self._engine
         with replaced_folder(Path(str(path)), self._storage) as staging:
-            self._engine.write(obj, str(staging))
+            engine.write(frame, str(staging))
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         """Scans one partition."""
-        return self._as_annotated(context, self._scan([path]))
+        return self._load(context, [path])
 
     def load_partitions(self, context: dg.InputContext) -> Any:
         """Scans all partitions that an input maps to, as one frame."""
-        return self._as_annotated(context, self._scan(list(self._get_paths_for_partitions(context).values())))
+        return self._load(context, list(self._get_paths_for_partitions(context).values()))
 
     def get_metadata(self, context: dg.OutputContext, obj: Any) -> dict[str, dg.MetadataValue]:
         """Rows, size and schema of what was written, and the table's own figures."""
@@ -78,7 +80,7 @@ class DatasetIOManager(BasePolarsUPathIOManager):
             "dagster/column_schema": _column_schema(parts[0]),
             "path": dg.MetadataValue.path(str(path)),
         }
-        return metadata | dict(self._summaries(context.asset_key.path[-1], self._scan([path])))
+        return metadata | dict(self._summaries(context.asset_key.path[-1], self._engine.scan([str(path)])))
 
     def write_df_to_path(self, context: dg.OutputContext, df: pl.DataFrame, path: UPath) -> None:
         """Writes an eager Polars frame."""
@@ -90,23 +92,21 @@ class DatasetIOManager(BasePolarsUPathIOManager):
 
     def scan_df_from_path(self, path: UPath, context: dg.InputContext) -> pl.LazyFrame:
         """Scans a partition as a Polars frame."""
-        return pl.scan_parquet(f"{path}/*.parquet", hive_partitioning=True)
+        return nw.to_native(PolarsEngine().scan([str(path)]))
 
-    def _scan(self, paths: list[UPath]) -> Frame:
+    def _load(self, context: dg.InputContext, paths: list[UPath]) -> Any:
         missing = [str(path) for path in paths if not any(Path(str(path)).glob("*.parquet"))]
         if missing:
             raise FileNotFoundError(
                 f"no table at {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}; "
                 "materialize the upstream partition first"
             )
-        return self._engine.scan([str(path) for path in paths])
-
-    def _as_annotated(self, context: dg.InputContext, frame: Frame) -> Any:
+        folders = [str(path) for path in paths]
         wanted = context.dagster_type.typing_type
-        if wanted in (pl.DataFrame, pl.LazyFrame):
-            lazy = nw.to_native(frame)
-            return lazy.collect() if wanted is pl.DataFrame else lazy
-        return frame
+        if wanted not in (pl.DataFrame, pl.LazyFrame):
+            return self._engine.scan(folders)
+        lazy: pl.LazyFrame = nw.to_native(PolarsEngine().scan(folders))
+        return lazy.collect() if wanted is pl.DataFrame else lazy
 
 
 def _column_schema(part: Path) -> dg.TableSchema:

@@ -7,6 +7,7 @@ some batches are in memory at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -35,7 +36,7 @@ class PolarsEngine:
         polars_schema = _polars_schema(schema)
 
         def read(
-            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
         ) -> Iterator[pl.DataFrame]:
             left = n_rows
             for batch in function():
@@ -59,8 +60,9 @@ class PolarsEngine:
 
     def scan(self, folders: list[str]) -> Frame:
         """A frame over dataset folders of Parquet parts, whichever engine wrote them; with partition columns."""
-        parts = [f"{folder}/*.parquet" for folder in folders]
-        return nw.from_native(pl.scan_parquet(parts, hive_partitioning=True, hive_schema=PARTITION_COLUMNS))
+        # Listed here, since Polars would take brackets in a folder's name for a pattern.
+        parts = [part for folder in folders for part in sorted(Path(folder).glob("*.parquet"))]
+        return nw.from_native(pl.scan_parquet(parts, hive_partitioning=True, hive_schema=PARTITION_COLUMNS, glob=False))
 
     def write(self, frame: Frame, folder: str) -> None:
         """Writes a frame as zstd Parquet parts into an empty local folder, without holding it in memory."""

@@ -96,7 +96,7 @@ def deduplicate(truncated: Frame, embeddings: Frame | None, options: DedupeSetti
         options: The threshold.
         engine: Makes the frame of who stands for whom.
     """
-    first = truncated.unique(HASH, keep="first", order_by="conversation_id")
+    first = truncated.unique(HASH, keep="first", order_by=["conversation_id"])
     stands = truncated.select(HASH).unique(HASH).with_columns(representative_hash=nw.col(HASH), cosine=nw.lit(1.0))
     if embeddings is not None and options.embedding != "none":
         near = engine.from_arrow(_near_duplicates(embeddings.join(stands.select(HASH), on=HASH, how="semi"), options))
