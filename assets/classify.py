@@ -3,9 +3,9 @@
 import dagster as dg
 
 from semtel_dagster import tables
-from semtel_dagster.automation import PROMPTS
+from semtel_dagster.automation import PROMPTS, weekly
 from semtel_dagster.classifiers import Prompts
-from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.engines.base import Engine, Frame, count_rows
 from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.planning.budgets import under_budget
 from semtel_dagster.progress import Progress
@@ -21,7 +21,12 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     """`responses`, by week and classifier."""
 
     @dg.asset(
-        partitions_def=partitions.grid, group_name="label", kinds={"openai", "parquet"}, pool=POOL, deps=[PROMPTS]
+        partitions_def=partitions.grid,
+        group_name="label",
+        kinds={"openai", "parquet"},
+        pool=POOL,
+        deps=[PROMPTS],
+        automation_condition=weekly(),
     )
     def responses(
         context: dg.AssetExecutionContext,
@@ -36,7 +41,8 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         prompt = prompts[classifier_of(context.partition_key)]
         keep(prompt, settings.storage)
         context.add_output_metadata({"prompt_fingerprint": prompt.fingerprint})
-        classify = ClassifyBatches(prompt, under_budget(request_plan, context), progress.listener(context))
+        plan, total = under_budget(request_plan, context), count_rows(distinct_conversations)
+        classify = ClassifyBatches(prompt, plan, progress.listener(context), total)
         return engine.map_batches(distinct_conversations, classify, tables.RESPONSES).sort("content_hash")
 
     return responses

@@ -7,8 +7,10 @@ import dagster as dg
 import narwhals as nw
 
 from semtel_dagster.classifiers import Prompts
-from semtel_dagster.engines.base import Frame
+from semtel_dagster.engines.base import Frame, count_rows
+from semtel_dagster.evaluation import gate
 from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import Settings
 
 MEND = "Materialize the partition again; if it stays, please report it with the figures above."
@@ -22,6 +24,7 @@ def build(partitions: Partitions) -> list[dg.AssetChecksDefinition]:
         _labels_account(partitions),
         _shares_account(partitions),
         _quarantine(partitions),
+        _evaluation_gate(partitions),
     ]
 
 
@@ -34,15 +37,15 @@ def _sample_accounts(partitions: Partitions) -> dg.AssetChecksDefinition:
     def sample_is_part_of_conversations(sampled_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
         """Each sampled conversation is one of the week's, once, and its probability is in (0, 1]."""
         sampled, distinct = _counts(sampled_conversations, "conversation_id")
-        known = _height(
+        known = count_rows(
             sampled_conversations.join(conversations.select("conversation_id"), on="conversation_id", how="semi")
         )
         probability = nw.col("inclusion_probability")
-        wrong = _height(sampled_conversations.filter(~((probability > 0) & (probability <= 1))))
+        wrong = count_rows(sampled_conversations.filter(~((probability > 0) & (probability <= 1))))
         return _verdict(
             sampled == distinct == known and wrong == 0,
             {
-                "conversations": _height(conversations),
+                "conversations": count_rows(conversations),
                 "sampled": sampled,
                 "distinct": distinct,
                 "wrong_probability": wrong,
@@ -65,13 +68,13 @@ def _groups_account(partitions: Partitions) -> dg.AssetChecksDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.AssetCheckResult:
         """Sampled = sum of group sizes; weights add up; nobody is farther than the threshold from who stands for it."""
-        sampled = _height(sampled_conversations)
+        sampled = count_rows(sampled_conversations)
         members, distinct_members = _counts(duplicate_groups, "conversation_id")
         sizes = _total(distinct_conversations, "group_size")
         weight_gap = abs(
             _total(distinct_conversations, "group_weight") - _total(sampled_conversations, "sampling_weight")
         )
-        too_far = _height(duplicate_groups.filter(nw.col("similarity") < settings.dedupe.threshold))
+        too_far = count_rows(duplicate_groups.filter(nw.col("similarity") < settings.dedupe.threshold))
         return _verdict(
             sampled == members == distinct_members == sizes and weight_gap <= 1e-6 * max(1.0, sampled) and too_far == 0,
             {
@@ -101,9 +104,9 @@ def _labels_account(partitions: Partitions) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         """Every sampled conversation has one row per task, and each label is one of the task's."""
         tasks = prompts[classifier_of(context.partition_key)].classifier.tasks
-        sampled, rows = _height(duplicate_groups), _height(labels)
+        sampled, rows = count_rows(duplicate_groups), count_rows(labels)
         alien = sum(
-            _height(
+            count_rows(
                 labels.filter(
                     nw.col("task") == task.name,
                     ~nw.col("label").is_null(),
@@ -126,10 +129,10 @@ def _shares_account(partitions: Partitions) -> dg.AssetChecksDefinition:
     )
     def shares_account_for_every_label(label_shares: Frame, labels: Frame) -> dg.AssetCheckResult:
         """The cells of a task hold all its conversations (answered, invalid, unanswered, suppressed)."""
-        rows = _height(labels)
+        rows = count_rows(labels)
         whole = label_shares.filter(nw.col("segment") == "all")
         in_cells = _total(whole, "n")
-        tasks = _height(whole.select("task").unique())
+        tasks = count_rows(whole.select("task").unique())
         share_gap = abs(_total(whole, "share") - tasks)
         return _verdict(
             in_cells == rows and share_gap < 1e-6, {"labels": rows, "in_cells": in_cells, "share_gap": share_gap}
@@ -146,7 +149,7 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
     )
     def quarantine_is_small(rejected_conversations: Frame, conversations: Frame) -> dg.AssetCheckResult:
         """Warns when over 1 % of the week's rows broke the contract."""
-        rejected, accepted = _height(rejected_conversations), _height(conversations)
+        rejected, accepted = count_rows(rejected_conversations), count_rows(conversations)
         share = rejected / (rejected + accepted) if rejected else 0.0
         return dg.AssetCheckResult(
             passed=share <= 0.01,
@@ -159,16 +162,33 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
     return quarantine_is_small
 
 
+def _evaluation_gate(partitions: Partitions) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="responses", partitions_def=partitions.grid, blocking=True)
+    def evaluation_lets_it_run(
+        context: dg.AssetCheckExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        prompts: dg.ResourceParam[Prompts],
+        request_plan: dg.ResourceParam[RequestPlan],
+    ) -> dg.AssetCheckResult:
+        """No verdict of `semtel evaluate` stands against this prompt on these models, unless somebody accepted it."""
+        classifier = classifier_of(context.partition_key)
+        models = [gate.model_of(endpoint.model) for endpoint in request_plan.endpoints]
+        decision = gate.decide(settings.storage, classifier, prompts[classifier].fingerprint, models)
+        return dg.AssetCheckResult(
+            passed=decision.passed,
+            metadata={"verdict": decision.verdict or "not evaluated", "evaluation": decision.evaluation},
+            description=decision.because,
+        )
+
+    return evaluation_lets_it_run
+
+
 def _verdict(passed: bool, figures: dict[str, float]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
         metadata=figures,
         description="Everything adds up." if passed else f"The rows do not add up. {MEND}",
     )
-
-
-def _height(frame: Frame) -> int:
-    return int(frame.select(nw.len()).collect(backend="pyarrow").item())
 
 
 def _counts(frame: Frame, column: str) -> tuple[int, int]:

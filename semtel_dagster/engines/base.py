@@ -19,6 +19,11 @@ else:
 ArrowFunction: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
+def count_rows(frame: Frame) -> int:
+    """The number of a frame's rows, counted by the engine."""
+    return int(frame.select(nw.len()).collect(backend="pyarrow").item())
+
+
 class Engine(Protocol):
     """Runs stages on frames.
 
