@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from semtel_dagster.automation import weekly
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.estimation.estimator import ShareEstimator
@@ -13,7 +14,7 @@ from semtel_dagster.stages.aggregate import aggregate
 def build(partitions: Partitions) -> dg.AssetsDefinition:
     """`label_shares`, by week and classifier."""
 
-    @dg.asset(partitions_def=partitions.grid, group_name="publish", kinds={"parquet"})
+    @dg.asset(partitions_def=partitions.grid, group_name="publish", kinds={"parquet"}, automation_condition=weekly())
     def label_shares(
         context: dg.AssetExecutionContext,
         labels: Frame,

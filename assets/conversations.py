@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from semtel_dagster.automation import weekly
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.partitions import Partitions
 from semtel_dagster.settings import Settings
@@ -21,12 +22,15 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         group_name="prepare",
         outs={
             "conversations": dg.AssetOut(
-                description="Conversations that started in the week, as the contract wants them.", kinds={"parquet"}
+                description="Conversations that started in the week, as the contract wants them.",
+                kinds={"parquet"},
+                automation_condition=weekly(),
             ),
             "rejected_conversations": dg.AssetOut(
                 description="Rows of the source that broke the contract: where they stand and why. Nothing is "
                 "dropped silently.",
                 kinds={"parquet"},
+                automation_condition=weekly(),
             ),
         },
     )

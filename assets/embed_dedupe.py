@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from semtel_dagster.automation import weekly
 from semtel_dagster.embedding.providers import embedding_provider
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import Partitions
@@ -15,7 +16,7 @@ from semtel_dagster.stages.embed_dedupe import deduplicate, embed
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """`conversation_embeddings`, `distinct_conversations` and `duplicate_groups`, by week."""
 
-    @dg.asset(partitions_def=partitions.weekly, group_name="prepare", kinds={"parquet"})
+    @dg.asset(partitions_def=partitions.weekly, group_name="prepare", kinds={"parquet"}, automation_condition=weekly())
     def conversation_embeddings(
         truncated_conversations: Frame, settings: dg.ResourceParam[Settings], engine: dg.ResourceParam[Engine]
     ) -> Frame:
@@ -30,10 +31,12 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 description="One representative per group of duplicates: the conversations that models are asked "
                 "about.",
                 kinds={"parquet"},
+                automation_condition=weekly(),
             ),
             "duplicate_groups": dg.AssetOut(
                 description="Which representative stands for which conversation, and how similar they are.",
                 kinds={"parquet"},
+                automation_condition=weekly(),
             ),
         },
     )

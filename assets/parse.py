@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from semtel_dagster.automation import weekly
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.labels.batches import ParseResponses
@@ -12,7 +13,7 @@ from semtel_dagster.stages.parse import parse
 def build(partitions: Partitions) -> dg.AssetsDefinition:
     """`labels`, by week and classifier."""
 
-    @dg.asset(partitions_def=partitions.grid, group_name="label", kinds={"parquet"})
+    @dg.asset(partitions_def=partitions.grid, group_name="label", kinds={"parquet"}, automation_condition=weekly())
     def labels(
         context: dg.AssetExecutionContext,
         responses: Frame,

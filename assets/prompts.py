@@ -7,7 +7,7 @@ from semtel_dagster.classifiers import Prompts
 from semtel_dagster.partitions import CLASSIFIER, Partitions
 
 
-def build(partitions: Partitions) -> dg.AssetsDefinition:
+def build(partitions: Partitions) -> dg.SourceAsset:
     """`prompts`, by classifier; made by people, so it is observed and never materialized."""
 
     @dg.observable_source_asset(

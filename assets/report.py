@@ -4,6 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
+from semtel_dagster.automation import weekly
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.estimation.change import changes
 from semtel_dagster.estimation.suppression import hidden_cells
@@ -21,6 +22,7 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         group_name="publish",
         kinds={"html", "duckdb"},
         deps=["label_shares", "labels"],
+        automation_condition=weekly(),
     )
     def weekly_report(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], prompts: dg.ResourceParam[Prompts]

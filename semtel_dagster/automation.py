@@ -30,13 +30,6 @@ def daily() -> dg.AutomationCondition[dg.AssetCheckKey]:
     return dg.AutomationCondition.cron_tick_passed(EVERY_MORNING)
 
 
-def with_cadence(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets, each under the weekly condition."""
-    return [
-        asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=weekly())) for asset in assets
-    ]
-
-
 def cadence_sensor() -> dg.AutomationConditionSensorDefinition:
     """Evaluates the conditions; stopped until somebody starts it, since labelling may cost money."""
     return dg.AutomationConditionSensorDefinition(

@@ -13,6 +13,7 @@ from semtel_dagster.partitions import Partitions, classifier_of
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import Settings
 
+GATE = "evaluation_lets_it_run"
 MEND = "Materialize the partition again; if it stays, please report it with the figures above."
 
 
@@ -163,7 +164,7 @@ def _quarantine(partitions: Partitions) -> dg.AssetChecksDefinition:
 
 
 def _evaluation_gate(partitions: Partitions) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset="responses", partitions_def=partitions.grid, blocking=True)
+    @dg.asset_check(name=GATE, asset="responses", partitions_def=partitions.grid, blocking=True)
     def evaluation_lets_it_run(
         context: dg.AssetCheckExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -171,16 +172,38 @@ def _evaluation_gate(partitions: Partitions) -> dg.AssetChecksDefinition:
         request_plan: dg.ResourceParam[RequestPlan],
     ) -> dg.AssetCheckResult:
         """No verdict of `semtel evaluate` stands against this prompt on these models, unless somebody accepted it."""
-        classifier = classifier_of(context.partition_key)
-        models = [gate.model_of(endpoint.model) for endpoint in request_plan.endpoints]
-        decision = gate.decide(settings.storage, classifier, prompts[classifier].fingerprint, models)
+        decision = gate_decision(classifier_of(context.partition_key), settings, prompts, request_plan)
         return dg.AssetCheckResult(
             passed=decision.passed,
-            metadata={"verdict": decision.verdict or "not evaluated", "evaluation": decision.evaluation},
+            metadata=_gate_metadata(decision),
             description=decision.because,
         )
 
     return evaluation_lets_it_run
+
+
+def gate_decision(classifier: str, settings: Settings, prompts: Prompts, plan: RequestPlan) -> gate.Decision:
+    """Whether a classifier may run with its prompt and the plan's models as they are."""
+    models = [gate.model_of(endpoint.model) for endpoint in plan.endpoints]
+    return gate.decide(settings.storage, classifier, prompts[classifier].fingerprint, models)
+
+
+def gate_failure(partition_key: str, decision: gate.Decision) -> dg.AssetCheckEvaluation:
+    """The failed check of a partition that is not even asked about, for the instance's log."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("responses"),
+        check_name=GATE,
+        passed=False,
+        metadata=_gate_metadata(decision),
+        description=decision.because,
+        blocking=True,
+        partition=partition_key,
+    )
+
+
+def _gate_metadata(decision: gate.Decision) -> dict[str, dg.MetadataValue]:
+    words = {"verdict": decision.verdict or "not evaluated", "evaluation": decision.evaluation}
+    return {name: dg.MetadataValue.text(word) for name, word in words.items()}
 
 
 def _verdict(passed: bool, figures: dict[str, float]) -> dg.AssetCheckResult:

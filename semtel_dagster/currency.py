@@ -26,7 +26,7 @@ def build() -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings], prompts: dg.ResourceParam[Prompts]
     ) -> dg.AssetCheckResult:
         """Warns when prompts, models, parsers or conversations are not those of the recorded labels any more."""
-        project = Project.of(settings)
+        project = Project.of(settings, prompts)
         plan = changed_only(make_plan(project, context.instance))
         return verdict(project, History.read(context.instance), plan)
 

@@ -9,18 +9,18 @@ from typing import Any
 
 import dagster as dg
 
-from assets import aggregate, classify, conversations, embed_dedupe, parse, prompts as prompt_files, report, sample, truncate
+from assets import aggregate, classify, conversations, embed_dedupe, parse, report, sample, truncate
+from assets import prompts as prompt_files
 from semtel_dagster import automation, checks, currency, sensors
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.io import dataset_io_manager
+from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
 from semtel_dagster.partitions import make_partitions
 from semtel_dagster.progress import Progress
 from semtel_dagster.prompts.loader import load_classifiers
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Settings, load_settings
-
-PREPARE_JOB, LABEL_JOB, PARSE_JOB, REPORT_JOB = "prepare_week", "label_week", "parse_week", "report_week"
 
 
 def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.Definitions:
@@ -45,17 +45,17 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
     label = [classify.build(partitions), parse.build(partitions), aggregate.build(partitions)]
     publish = [report.build(partitions)]
     row_checks, catching_up = checks.build(partitions), currency.build()
-    labelling = dg.AssetSelection.assets(*label) - dg.AssetSelection.checks(catching_up)
+    jobs = [
+        dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
+        dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label) - dg.AssetSelection.checks(catching_up)),
+        dg.define_asset_job(PARSE_JOB, dg.AssetSelection.assets(*label[1:])),
+        dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
+    ]
     return dg.Definitions(
-        assets=[prompt_files.build(partitions), *automation.with_cadence([*prepare, *label, *publish])],
+        assets=[prompt_files.build(partitions), *prepare, *label, *publish],
         asset_checks=[*row_checks, catching_up],
-        jobs=[
-            dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
-            dg.define_asset_job(LABEL_JOB, labelling),
-            dg.define_asset_job(PARSE_JOB, labelling - dg.AssetSelection.assets(label[0])),
-            dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
-        ],
-        sensors=[automation.cadence_sensor(), *sensors.build(LABEL_JOB, REPORT_JOB)],
+        jobs=jobs,
+        sensors=[automation.cadence_sensor(), *sensors.build(settings, jobs)],
         resources=_resources(
             settings=settings,
             prompts=prompts,

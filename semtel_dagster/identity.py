@@ -1,4 +1,4 @@
-"""What a set of conversations is, as a short text: equal exactly when the same texts were asked about.
+"""What a set of conversations is, and how it was prepared, as short texts to compare.
 
 Identities of prompts and parsers belong to their rooms.
 """
@@ -8,10 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from semtel_dagster.settings import Settings
+
 
 def data_fingerprint(content_hashes: Iterable[str]) -> str:
     """16 hex digits over the content hashes, whatever their order."""
     digest = hashlib.blake2b(digest_size=8)
     for content_hash in sorted(content_hashes):
         digest.update(content_hash.encode())
+    return digest.hexdigest()
+
+
+def preparation_fingerprint(settings: Settings) -> str:
+    """16 hex digits over the settings that decide which texts are asked about: sample, truncate, dedupe."""
+    digest = hashlib.blake2b(digest_size=8)
+    for section in (settings.sample, settings.truncate, settings.dedupe):
+        digest.update(section.model_dump_json().encode())
     return digest.hexdigest()

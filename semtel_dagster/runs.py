@@ -15,7 +15,9 @@ from typing import Any
 
 import dagster as dg
 
-from semtel_dagster.definitions import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
+from semtel_dagster import interrupts
+from semtel_dagster.checks import GATE, gate_decision, gate_failure
+from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
 from semtel_dagster.partitions import grid_key
 from semtel_dagster.planning.observe import observe_prompts
 
@@ -108,7 +110,15 @@ def steps_of(weeks: Sequence[str], classifiers: Sequence[str]) -> list[Step]:
 def run_step(
     step: Step, defs: dg.Definitions, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Runs one step under a run's tags; a failure is told in the outcome, not raised."""
+    """Runs one step under a run's tags; a failure is told in the outcome, not raised.
+
+    Raises:
+        KeyboardInterrupt: The process was told to stop.
+    """
+    refusal = _refused(step, defs, instance)
+    if refusal is not None:
+        return Outcome(step, {}, 0.0, refusal)
+    interrupts.listen()
     started = time.perf_counter()
     result = defs.resolve_job_def(step.job).execute_in_process(
         run_config=QUIET,
@@ -117,6 +127,8 @@ def run_step(
         partition_key=grid_key(step.week, step.classifier) if step.classifier else step.week,
         raise_on_error=False,
     )
+    if interrupts.asked():
+        raise KeyboardInterrupt
     metadata = {
         event.materialization.asset_key.path[-1]: {
             key: value.value for key, value in event.materialization.metadata.items()
@@ -163,10 +175,25 @@ def default_instance_config() -> str:
     return (checkout if checkout.exists() else package / "_data" / "dagster.yaml").read_text(encoding="utf-8")
 
 
+def _refused(step: Step, defs: dg.Definitions, instance: dg.DagsterInstance) -> str | None:
+    """Why the gate keeps a classifier from running: told before anything is paid, and shown as a failed check."""
+    if step.job != LABEL_JOB or step.classifier is None:
+        return None
+    settings, prompts, plan = ((defs.resources or {})[name] for name in ("settings", "prompts", "request_plan"))
+    decision = gate_decision(step.classifier, settings, prompts, plan)
+    if decision.passed:
+        return None
+    instance.report_runless_asset_event(gate_failure(grid_key(step.week, step.classifier), decision))
+    return f"{GATE}: {decision.because}"
+
+
 def _first_error(result: dg.ExecuteInProcessResult) -> str | None:
-    """The root cause of the first failed step, as one line."""
+    """The words of the first blocking check that failed, else the root cause of the first failed step; one line."""
     if result.success:
         return None
+    for check in result.get_asset_check_evaluations():
+        if check.blocking and not check.passed:
+            return " ".join(f"{check.check_name}: {check.description or 'failed'}".split())
     for event in result.all_events:
         error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
         while error is not None and error.cause is not None:

@@ -128,6 +128,7 @@ class RequestSettings(_Section):
     flush_s: float = Field(1.0, gt=0)
     max_in_flight: int | None = Field(None, ge=1)
     max_attempts: int = Field(6, ge=1, description="tries of one conversation; refusals by rate do not count")
+    repair: bool = Field(False, description="ask again, once, where an answer gave no label")
 
 
 class ReportSettings(_Section):

@@ -15,7 +15,7 @@ import dagster as dg
 import narwhals as nw
 
 from semtel_dagster.engines.base import Frame
-from semtel_dagster.identity import data_fingerprint
+from semtel_dagster.identity import data_fingerprint, preparation_fingerprint
 from semtel_dagster.reporting.charts import share_chart_png
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Price, Settings
@@ -37,13 +37,27 @@ class Summaries:
             "rejected_conversations": _rejected_conversations,
             "sampled_conversations": _sampled_conversations,
             "truncated_conversations": _truncated_conversations,
-            "distinct_conversations": _distinct_conversations,
+            "distinct_conversations": self.distinct_conversations,
             "duplicate_groups": _duplicate_groups,
             "responses": self.responses,
             "labels": _labels,
             "label_shares": _label_shares,
         }
         return summaries[table](frame) if table in summaries else {}
+
+    def distinct_conversations(self, frame: Frame) -> Metadata:
+        """What duplicates save; the fingerprints say which texts these are and by which settings they were chosen."""
+        figures = _one(
+            frame.select(
+                conversations=nw.col("group_size").sum(),
+                calls_saved_by_duplicates=(nw.col("group_size") - 1).sum(),
+                largest_group=nw.col("group_size").max(),
+            )
+        )
+        return figures | {
+            "data_fingerprint": data_fingerprint(_values(frame, "content_hash")),
+            "preparation_fingerprint": preparation_fingerprint(self.settings),
+        }
 
     def responses(self, responses: Frame) -> dict[str, Any]:
         """Calls, refusals, retries, tokens and cost of the run that wrote the partition, in all and per endpoint.
@@ -117,17 +131,6 @@ def _truncated_conversations(frame: Frame) -> Metadata:
             truncated=(nw.col("truncation") != "none").cast(nw.Int64).sum(),
         )
     )
-
-
-def _distinct_conversations(frame: Frame) -> Metadata:
-    figures = _one(
-        frame.select(
-            conversations=nw.col("group_size").sum(),
-            calls_saved_by_duplicates=(nw.col("group_size") - 1).sum(),
-            largest_group=nw.col("group_size").max(),
-        )
-    )
-    return figures | {"data_fingerprint": data_fingerprint(_values(frame, "content_hash"))}
 
 
 def _duplicate_groups(frame: Frame) -> Metadata:

@@ -111,7 +111,10 @@ RESPONSES = pa.schema(
         ("refusals", pa.int32()),  # of these, refused by rate
         ("from_journal", pa.bool_()),  # paid for in an earlier run: no call now
         ("status", pa.large_string()),  # answered | failed
-        ("error", pa.large_string()),  # reason of a failure: a code and the HTTP status, no text of the row
+        (
+            "error",
+            pa.large_string(),
+        ),  # reason of a failure, or "repaired: " and what was wrong at first; no text of the row
     ]
 )
 

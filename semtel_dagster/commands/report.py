@@ -12,7 +12,7 @@ from semtel_dagster.errors import SettingsError
 def report(settings: SettingsFile = None, week: Week = None, since: Since = None, until: Until = None) -> None:
     """Write the weekly HTML report again from the tables, without labelling anything."""
     from semtel_dagster.datasets import partition_folder
-    from semtel_dagster.definitions import REPORT_JOB
+    from semtel_dagster.jobs import REPORT_JOB
     from semtel_dagster.runs import Step
     from semtel_dagster.settings import load_settings
 

@@ -73,7 +73,8 @@ def run_weeks(
 
 def execute(settings: Settings, steps: Sequence[Step], *, as_json: bool) -> int:
     """Runs steps with progress, prints what came out, and returns the exit code."""
-    from semtel_dagster.definitions import LABEL_JOB, build_defs
+    from semtel_dagster.definitions import build_defs
+    from semtel_dagster.jobs import LABEL_JOB
     from semtel_dagster.progress import Progress
     from semtel_dagster.runs import open_instance, run_all
     from semtel_dagster.terminal import StepBars

@@ -163,16 +163,16 @@ def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None) 
     in_head = comparisons.edges(head, head)
     if len(in_head.left) * HEAD_SHARE**2 <= MANY_EDGES:
         edges = comparisons.edges(everything, everything)
-        return _joined(len(vectors), first_independent_set(everything, edges), (edges,))
+        return joined(len(vectors), first_independent_set(everything, edges), (edges,))
     first = first_independent_set(head, in_head)
     to_first = comparisons.edges(first, np.setdiff1d(everything, first))
     open_rows = np.setdiff1d(tail, np.concatenate([to_first.left, to_first.right]))
     second = first_independent_set(open_rows, comparisons.edges(open_rows, open_rows))
     to_second = comparisons.edges(second, np.setdiff1d(everything, np.concatenate([first, second])))
-    return _joined(len(vectors), np.concatenate([first, second]), (to_first, to_second))
+    return joined(len(vectors), np.concatenate([first, second]), (to_first, to_second))
 
 
-def _joined(rows: int, representatives: Rows, edges: tuple[Edges, ...]) -> Groups:
+def joined(rows: int, representatives: Rows, edges: tuple[Edges, ...]) -> Groups:
     """Every row with its most similar representative; the smaller row number wins a tie."""
     representative, similarity = np.arange(rows), np.ones(rows)
     stands = np.zeros(rows, dtype=bool)

@@ -6,7 +6,7 @@ Narwhals; row logic that needs Python is an `ArrowFunction`, which every engine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import narwhals as nw
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 else:
     Frame = nw.LazyFrame  # Dagster reads annotations and wants a plain class
 ArrowFunction: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+Generator: TypeAlias = Callable[[], Iterator[pa.RecordBatch]]
 
 
 def count_rows(frame: Frame) -> int:
@@ -36,12 +37,34 @@ class Engine(Protocol):
         """The engine's name in the settings: "polars" or "spark"."""
         ...
 
+    @property
+    def distributed(self) -> bool:
+        """Whether rows lie in other processes: what grows with them must not come into this one."""
+        ...
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks run a row function at the same time, each in a process of its own; 1 where this one does."""
+        ...
+
     def map_batches(self, frame: Frame, function: ArrowFunction, schema: pa.Schema) -> Frame:
         """Applies a function to a frame's batches, lazily; the result has exactly `schema`."""
         ...
 
-    def from_batches(self, function: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> Frame:
+    def from_batches(self, function: Generator, schema: pa.Schema) -> Frame:
         """A frame whose rows a generator makes, e.g. a reader of source files."""
+        ...
+
+    def from_parts(self, functions: Sequence[Generator], schema: pa.Schema) -> Frame:
+        """A frame whose rows generators make, each in a task of its own, e.g. readers of one source file each."""
+        ...
+
+    def spread(self, frame: Frame, key: str, *, order: Sequence[str] = ()) -> Frame:
+        """The same rows, spread by the values of a column over all tasks, whatever the files they come from.
+
+        Rows of one key are in one task. With `order` they follow one another there, sorted by key and these columns,
+        so that the next row function meets a key's rows together (maybe in several batches).
+        """
         ...
 
     def from_arrow(self, table: pa.Table) -> Frame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semtel_dagster.engines.arrow_types import from_spark, plain_schema, to_spark, wire_schema
-from semtel_dagster.engines.base import ArrowFunction, Frame
-from semtel_dagster.engines.spark_tasks import PARTS, RunFunction, RunGenerator, WriteParts, write_part
+from semtel_dagster.engines.base import ArrowFunction, Frame, Generator
+from semtel_dagster.engines.spark_tasks import PARTS, RunFunction, RunGenerators, WriteParts, write_part
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,6 +39,7 @@ class SparkEngine:
     """
 
     name = "spark"
+    distributed = True
 
     def __init__(self, session: Callable[[], SparkSession]) -> None:
         self._open = session
@@ -49,16 +50,42 @@ class SparkEngine:
         """The session; started by the first use."""
         return self._open()
 
+    @property
+    def tasks(self) -> int:
+        """Spark's default parallelism: `spark.default.parallelism`, or the cores of the executors that are there.
+
+        Set it where executors come and go (dynamic allocation): it is asked for when a stage is planned.
+        """
+        from pyspark.sql.functions import spark_partition_id
+
+        self.session.range(1).count()  # a new cluster knows its cores only when its first executor works
+        everywhere = self.session.range(2**16).select(spark_partition_id().alias("task"))
+        return everywhere.distinct().count()
+
     def map_batches(self, frame: Frame, function: ArrowFunction, schema: pa.Schema) -> Frame:
         """Applies a function to a frame's batches, lazily; the result has exactly `schema`, all fields nullable."""
         native: DataFrame = nw.to_native(frame)
         task = RunFunction(function, from_spark(native.schema), schema)
         return self._keep(native.mapInArrow(task, to_spark(plain_schema(schema))))
 
-    def from_batches(self, function: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> Frame:
-        """A frame whose rows a generator makes in one task on an executor, e.g. a reader of source files."""
-        seed = self.session.range(0, 1, 1, 1)
-        return self._keep(seed.mapInArrow(RunGenerator(function, schema), to_spark(plain_schema(schema))))
+    def from_batches(self, function: Generator, schema: pa.Schema) -> Frame:
+        """A frame whose rows a generator makes in one task on an executor, e.g. a reader of a source."""
+        return self.from_parts([function], schema)
+
+    def from_parts(self, functions: Sequence[Generator], schema: pa.Schema) -> Frame:
+        """A frame whose rows generators make, each in a task of its own; rows follow the generators' order."""
+        seeds = self.session.range(0, len(functions), 1, max(len(functions), 1))
+        made = seeds.mapInArrow(RunGenerators(tuple(functions), schema), to_spark(plain_schema(schema)))
+        return self._keep(made)
+
+    def spread(self, frame: Frame, key: str, *, order: Sequence[str] = ()) -> Frame:
+        """The same rows by the hash of a column in as many partitions as tasks run at once.
+
+        That is one wave of tasks, so each may count on its share of what they use in common until the end.
+        """
+        native: DataFrame = nw.to_native(frame)
+        spread = native.repartition(self.tasks, key)
+        return nw.from_native(spread.sortWithinPartitions(key, *order) if order else spread)
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """A frame over a small table in memory, rows in order."""

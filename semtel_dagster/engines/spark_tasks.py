@@ -6,7 +6,7 @@ Belongs here: whatever an executor imports. It needs no session and knows no fra
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semtel_dagster.engines.arrow_types import cast_batch, cast_batches, wire_schema
-from semtel_dagster.engines.base import ArrowFunction
+from semtel_dagster.engines.base import ArrowFunction, Generator
 
 ROW_GROUP_BYTES = 16 * 2**20
 PARTS = pa.schema([("partition", pa.int32()), ("file", pa.large_string())])
@@ -43,18 +43,24 @@ class RunFunction:
 
 
 @dataclass(frozen=True)
-class RunGenerator:
-    """Makes a task's rows from nothing; its input is ignored. Attributes as in `RunFunction`."""
+class RunGenerators:
+    """Makes rows from nothing: a task's input tells which generators it runs.
 
-    function: Callable[[], Iterator[pa.RecordBatch]]
+    Attributes:
+        functions: The generators.
+        given: The schema that they promise.
+        run: As in `RunFunction`.
+    """
+
+    functions: tuple[Generator, ...]
     given: pa.Schema
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Any batches to wire batches."""
-        for _ in batches:
-            pass
-        return _to_wire(self.function(), self.given)
+        """Batches whose first column holds positions in `functions` to wire batches."""
+        for batch in batches:
+            for position in batch.column(0).to_pylist():
+                yield from _to_wire(self.functions[position](), self.given)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
-"""Agreement of labels with gold, and of annotators with each other, with bootstrap intervals.
+"""Agreement of labels with gold, with bootstrap intervals.
 
 Everything is computed from confusion tables, so that thousands of bootstrap replicates are one array operation:
-drawing n cases with replacement gives a multinomial table. Whether an agreement is good enough belongs in `verdict`.
+drawing n cases with replacement gives a multinomial table. Agreement among annotators belongs in `annotators`;
+whether an agreement is good enough, in `verdict`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,11 +163,17 @@ class Paired:
     """Two sets of answers to the same cases, against gold: how many cases one of them gets nearer.
 
     Attributes:
+        n: Cases compared.
+        before: The baseline's accuracy on them.
+        after: The candidate's.
         better: Cases where the candidate is nearer to gold than the baseline.
         worse: Cases where it is farther.
         p_value: Of the exact two-sided sign test; for nominal labels, McNemar's exact test.
     """
 
+    n: int
+    before: float
+    after: float
     better: int
     worse: int
     p_value: float
@@ -186,65 +193,19 @@ def compare(task: Task, triples: Sequence[tuple[str, str | None, str | None]]) -
             return len(position)
         return abs(position[gold] - position[label]) if task.ordinal else int(gold != label)
 
-    gains = [distance(gold, before) - distance(gold, after) for gold, before, after in triples if gold in position]
+    known = [triple for triple in triples if triple[0] in position]
+    gains = [distance(gold, before) - distance(gold, after) for gold, before, after in known]
+    n = max(len(known), 1)
     better, worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
     p_value = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
-    return Paired(better, worse, p_value)
-
-
-def alpha(
-    ratings: Mapping[str, Mapping[str, str]],
-    labels: Sequence[str],
-    *,
-    ordinal: bool,
-    seed: int = 0,
-    replicates: int = REPLICATES,
-    confidence: float = CONFIDENCE,
-) -> Estimate:
-    """Krippendorff's alpha of annotators (Krippendorff 2011, nominal and ordinal differences).
-
-    Args:
-        ratings: Labels by case, then annotator; cases with one annotator say nothing and are left out.
-        labels: The task's labels, in order.
-        ordinal: Whether a disagreement counts by its distance in ranks.
-        seed: Of the bootstrap over cases.
-        replicates: Of the bootstrap.
-        confidence: Of the interval.
-
-    Returns:
-        1 for full agreement, 0 for chance; None where nobody could disagree.
-    """
-    units = [counts for said in ratings.values() if (counts := _counts(said.values(), labels)).sum() >= 2]
-    if not units:
-        return Estimate(None)
-    each = np.stack([(np.outer(unit, unit) - np.diag(unit)) / (unit.sum() - 1) for unit in units])
-    value = float(_alpha(each.sum(axis=0)[None], ordinal)[0])
-    rng = np.random.default_rng(seed)
-    flat = each.reshape(len(units), -1)
-    drawn = [
-        rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=rows) @ flat
-        for rows in _chunks(replicates, len(units))
-    ]
-    tables = np.concatenate(drawn).reshape(-1, len(labels), len(labels))
-    return interval(value, _alpha(tables, ordinal), confidence)
-
-
-def _counts(said: object, labels: Sequence[str]) -> Tables:
-    position = {label: index for index, label in enumerate(labels)}
-    codes = [position[label] for label in said if label in position]  # type: ignore[attr-defined]
-    return np.bincount(np.asarray(codes, dtype=np.int64), minlength=len(labels)).astype(float)
-
-
-def _alpha(coincidences: Tables, ordinal: bool) -> Tables:
-    totals = coincidences.sum(axis=2)
-    if ordinal:
-        upto = np.cumsum(totals, axis=1) - totals / 2
-        distance = (upto[:, :, None] - upto[:, None, :]) ** 2
-    else:
-        distance = np.broadcast_to(1.0 - np.eye(totals.shape[1]), coincidences.shape)
-    expected = (totals[:, :, None] * totals[:, None, :] * distance).sum(axis=(1, 2))
-    observed = (coincidences * distance).sum(axis=(1, 2)) * (totals.sum(axis=1) - 1)
-    return 1 - _ratio(observed, expected)
+    return Paired(
+        n=len(known),
+        before=sum(gold == before for gold, before, _ in known) / n,
+        after=sum(gold == after for gold, _, after in known) / n,
+        better=better,
+        worse=worse,
+        p_value=p_value,
+    )
 
 
 def _kappa(tables: Tables, *, quadratic: bool) -> Tables:
@@ -256,21 +217,21 @@ def _kappa(tables: Tables, *, quadratic: bool) -> Tables:
     weights[-1, :] = weights[:, -1] = 1.0
     weights[-1, -1] = 0.0
     expected = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] / tables.sum(axis=(1, 2))[:, None, None]
-    return 1 - _ratio((weights * tables).sum(axis=(1, 2)), (weights * expected).sum(axis=(1, 2)))
+    return 1 - ratio((weights * tables).sum(axis=(1, 2)), (weights * expected).sum(axis=(1, 2)))
 
 
 def _precision(tables: Tables) -> Tables:
-    return _ratio(_hits(tables), tables.sum(axis=1)[:, :-1])
+    return ratio(_hits(tables), tables.sum(axis=1)[:, :-1])
 
 
 def _recall(tables: Tables) -> Tables:
-    return _ratio(_hits(tables), tables.sum(axis=2)[:, :-1])
+    return ratio(_hits(tables), tables.sum(axis=2)[:, :-1])
 
 
 def _f1(tables: Tables) -> Tables:
     said = tables.sum(axis=1)[:, :-1] + tables.sum(axis=2)[:, :-1]
     # A label that neither side uses in a replicate has F1 0, as scikit-learn counts it with zero_division=0.
-    return np.nan_to_num(_ratio(2 * _hits(tables), said))
+    return np.nan_to_num(ratio(2 * _hits(tables), said))
 
 
 def _bias(tables: Tables) -> Tables:
@@ -282,12 +243,7 @@ def _hits(tables: Tables) -> Tables:
     return np.diagonal(tables, axis1=1, axis2=2)[:, :-1]
 
 
-def _ratio(above: Tables, below: Tables) -> Tables:
+def ratio(above: Tables, below: Tables) -> Tables:
+    """Element by element; undefined where `below` is 0."""
     ratio: Tables = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return ratio
-
-
-def _chunks(replicates: int, units: int) -> list[int]:
-    """How many replicates at a time, so that their weights stay under some 30 MB."""
-    most = max(1, 4_000_000 // units)
-    return [min(most, replicates - at) for at in range(0, replicates, most)]

@@ -6,7 +6,7 @@ What an answer means belongs in `answers`; which conversations share it, in the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow as pa
 from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
 from semtel_dagster.labels.fingerprint import parser_fingerprint
-from semtel_dagster.labels.parsed import UNANSWERED, ParsedLabel
+from semtel_dagster.labels.parsed import REPAIRED, REPAIRED_MARK, UNANSWERED, ParsedLabel
 from semtel_dagster.tables import LABELS
 
 COLUMNS = ("content_hash", "prompt_fingerprint", "model", "raw_text", "status", "error")
@@ -88,6 +88,8 @@ class ParseResponses:
                 labels = tuple(ParsedLabel(task, None, None, UNANSWERED, error) for task in self.tasks)
             else:
                 labels = _parsed(parser, known, raw_text or "")
+                if error and error.startswith(REPAIRED_MARK):
+                    labels = tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
             for parsed in labels:
                 columns["content_hash"].append(content_hash)
                 columns["task"].append(parsed.task)

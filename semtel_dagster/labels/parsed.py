@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EXACT, CLEANED, MATCHED = "exact", "cleaned", "matched"
-INVALID, UNANSWERED = "invalid", "unanswered"
+REPAIRED, INVALID, UNANSWERED = "repaired", "invalid", "unanswered"
+REPAIRED_MARK = "repaired: "
+"""How the `error` of a response begins whose conversation was asked again; what follows was wrong at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class ParsedLabel:
         task: The task's name.
         label: One of the task's labels, or None when `status` is invalid or unanswered.
         score: The task's score within its range, or None.
-        status: exact (a clean answer), cleaned (the label's name, dug out), matched (another spelling), invalid.
+        status: exact (a clean answer), cleaned (the label's name, dug out), matched (another spelling),
+            repaired (asked again), invalid.
         reason: A code of `reasons` when label or score is missing.
         confidence: Between 0 and 1, where the answer states one.
     """

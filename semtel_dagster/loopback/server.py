@@ -126,6 +126,6 @@ class _Lifeline(asyncio.Protocol):
     def __init__(self, stopped: asyncio.Event) -> None:
         self._stopped = stopped
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         with contextlib.suppress(RuntimeError):
             self._stopped.set()

@@ -40,7 +40,7 @@ class Service:
         self._completions = Completions(script, self.stats, self._mishaps, self._clock, self._loop)
         self._embeddings = Embeddings(script, self.stats, self._mishaps, self._clock, self._loop)
 
-    def opened(self, connection: Connection) -> None:  # noqa: ARG002
+    def opened(self, connection: Connection) -> None:
         """A connection was made."""
         self.stats.connect()
 

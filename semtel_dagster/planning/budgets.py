@@ -29,5 +29,5 @@ def tags_of(budget: Budget | None) -> dict[str, str]:
 
 def under_budget(plan: RequestPlan, context: dg.AssetExecutionContext) -> RequestPlan:
     """The plan under the budget that the run carries, if it carries one."""
-    tag = context.run_tags.get(TAG)
+    tag = context.run.tags.get(TAG)
     return replace(plan, budget=Budget.from_tag(tag)) if tag else plan

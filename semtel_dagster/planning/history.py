@@ -15,7 +15,7 @@ PAGE = 1000
 GridKey = tuple[str, str]
 Event = Mapping[str, Any]
 GRID = ("responses", "labels", "label_shares")
-WEEKLY = ("conversations", "rejected_conversations", "distinct_conversations", "duplicate_groups")
+WEEKLY = ("conversations", "rejected_conversations", "distinct_conversations", "duplicate_groups", "weekly_report")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,26 @@ class History:
 
     def identity(self, week: str) -> str | None:
         """The fingerprint of the week's distinct conversations, as they were last found."""
+        return self._of_distinct(week, "data_fingerprint")
+
+    def preparation(self, week: str) -> str | None:
+        """The fingerprint of the settings by which they were found."""
+        return self._of_distinct(week, "preparation_fingerprint")
+
+    def _of_distinct(self, week: str, name: str) -> str | None:
         made = self.weekly.get("distinct_conversations", {}).get(week)
-        return made.metadata.get("data_fingerprint") if made else None
+        return made.metadata.get(name) if made else None
+
+    def is_reported(self, week: str) -> bool:
+        """Whether a week's report is newer than all its labels."""
+        report = self.weekly.get("weekly_report", {}).get(week)
+        newest = self.newest_shares(week)
+        return newest is None or (report is not None and report.storage_id > newest)
+
+    def newest_shares(self, week: str) -> int | None:
+        """The place of a week's newest shares in the order of events; None where there are none."""
+        shares = self.grid.get("label_shares", {})
+        return max((made.storage_id for (of, _), made in shares.items() if of == week), default=None)
 
     @property
     def weeks(self) -> set[str]:

@@ -6,7 +6,7 @@ Belongs here: putting reasons, conversations, the journal and rates together. No
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,7 @@ from semtel_dagster.planning.history import History
 from semtel_dagster.planning.project import Project
 from semtel_dagster.planning.rates import Rates, rates_of, seconds_per_call
 from semtel_dagster.planning.staleness import PARSER, UNANSWERED, Stale, find_stale
+from semtel_dagster.requests.budget import Budget, Spent
 from semtel_dagster.requests.journal import Journal
 from semtel_dagster.sources.weeks import source_weeks
 
@@ -109,6 +110,18 @@ def stale_partitions(
     source_rows = {week.isoformat(): rows for week, rows in source_weeks(project.settings.source).items()}
     asked = project.weeks if weeks is None else weeks
     return find_stale(project, history, source_rows, asked, project.classifiers(classifiers))
+
+
+def within(plan: Plan, budget: Budget | None) -> tuple[Plan, Plan]:
+    """What of a plan a budget allows, in order, and the rest: at least one call of a partition must be affordable."""
+    spent, chosen, left = Spent() if budget is None else budget.spent(), [], []
+    for each in plan.partitions:
+        if each.calls and budget is not None and not budget.allows(spent):
+            left.append(each)
+            continue
+        chosen.append(each)
+        spent = Spent(spent.calls + each.calls, spent.cost_usd + each.cost_usd)
+    return replace(plan, partitions=tuple(chosen)), replace(plan, partitions=tuple(left))
 
 
 @dataclass

@@ -35,13 +35,13 @@ class Project:
     request_plan: RequestPlan
 
     @classmethod
-    def of(cls, settings: Settings) -> Project:
-        """Reads the prompts and the clock.
+    def of(cls, settings: Settings, prompts: Prompts | None = None) -> Project:
+        """Reads the prompts, unless they are given, and the clock.
 
         Raises:
             SettingsError: A prompt file or a setting is wrong.
         """
-        prompts = load_classifiers(settings.prompts, settings.classifiers)
+        prompts = prompts or load_classifiers(settings.prompts, settings.classifiers)
         weeks = make_partitions(settings.first_week, list(prompts)).weeks()
         return cls(settings, prompts, tuple(weeks), plan_for(settings, zero_shot.load))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from semtel_dagster.identity import preparation_fingerprint
 from semtel_dagster.planning.history import Event, History
 from semtel_dagster.planning.project import Project
 
@@ -24,12 +25,14 @@ class Stale:
         classifier: Its name.
         reason: The first that holds: missing, prompt changed, model changed, new data, parser changed, unanswered.
         prepare: Whether the week's conversations are to be read first.
+        source_rows: Rows of the source in the week, as it is now.
     """
 
     week: str
     classifier: str
     reason: str
     prepare: bool
+    source_rows: int = 0
 
 
 def find_stale(
@@ -48,20 +51,21 @@ def find_stale(
         weeks: Complete weeks to look at; one that the source never had and that was never made is left out.
         classifiers: Names.
     """
-    known = history.weeks
+    known, preparation = history.weeks, preparation_fingerprint(project.settings)
     stale = []
     for week in sorted((week for week in weeks if week in known or week in source_rows), reverse=True):
         read = history.rows_read(week)
         late = read is not None and source_rows.get(week, 0) > read
-        prepare = late or not history.is_prepared(week)
+        outdated = late or history.preparation(week) not in (None, preparation)
+        prepare = outdated or not history.is_prepared(week)
         for classifier in classifiers:
-            reason = _reason(project, history, week, classifier, late=late)
+            reason = _reason(project, history, week, classifier, outdated=outdated)
             if reason:
-                stale.append(Stale(week, classifier, reason, prepare))
+                stale.append(Stale(week, classifier, reason, prepare, source_rows.get(week, 0)))
     return stale
 
 
-def _reason(project: Project, history: History, week: str, classifier: str, *, late: bool) -> str | None:
+def _reason(project: Project, history: History, week: str, classifier: str, *, outdated: bool) -> str | None:
     responses = history.of("responses", week, classifier)
     labels = history.of("labels", week, classifier)
     if responses is None or labels is None or history.of("label_shares", week, classifier) is None:
@@ -70,7 +74,7 @@ def _reason(project: Project, history: History, week: str, classifier: str, *, l
     held = {
         PROMPT: responses.get("prompt_fingerprint") != fingerprint,
         MODEL: not set(responses.get("models") or ()) <= project.models,
-        NEW_DATA: late or history.identity(week) != responses.get("data_fingerprint"),
+        NEW_DATA: outdated or history.identity(week) != responses.get("data_fingerprint"),
         PARSER: _is_parsed_otherwise(responses, labels, project.parser_fingerprint(classifier)),
         UNANSWERED: _lacks_answers(responses),
     }

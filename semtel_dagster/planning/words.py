@@ -16,7 +16,7 @@ from semtel_dagster.prompts.changes import changes
 
 _REASONS = {
     MISSING: "not labelled yet",
-    NEW_DATA: "conversations came after the week was labelled",
+    NEW_DATA: "conversations came later, or are sampled, cut or grouped otherwise now",
     PARSER: "answers are read otherwise now (aliases or the parser changed); no call",
     UNANSWERED: "some conversations have no answer",
 }

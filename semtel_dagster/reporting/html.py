@@ -37,7 +37,7 @@ def render_html(report: Report) -> str:
         report=report,
         charts={name: {"spec": spec, "svg": to_svg(spec, _SVG_WIDTH)} for name, spec in _charts(report)},
         configs={"light": config(*LIGHT), "dark": config(*DARK)},
-        bundle=_bundle(),
+        bundle=script_bundle(),
         totals=_totals(report),
         embedded=sorted({row.model for row in report.answerers if row.embedded}),
         significant=_significant(report),
@@ -62,7 +62,7 @@ def _template() -> Template:
 
 
 @cache
-def _bundle() -> str:
+def script_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 

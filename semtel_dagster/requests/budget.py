@@ -10,12 +10,17 @@ the same cap add up, and a process that dies has entered all but its last moment
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 
 from semtel_dagster.errors import SemtelError, SettingsError
+
+SPENT = "the budget is spent; what was answered is kept, and a later run goes on from there"
 
 
 class BudgetSpentError(SemtelError):
@@ -46,9 +51,7 @@ class Budget:
 
     def spent(self) -> Spent:
         """What has been entered so far."""
-        path = Path(self.ledger)
-        entries = [line.split() for line in path.read_text().split("\n")[:-1]] if path.exists() else []
-        return Spent(sum(int(calls) for calls, _ in entries), sum(float(cost) for _, cost in entries))
+        return Ledger(self.ledger).read()
 
     def allows(self, spent: Spent) -> bool:
         """Whether one more call may go when so much is spent."""
@@ -77,38 +80,82 @@ class Budget:
             raise SettingsError("the run's budget tag is not readable; launch it with semtel backfill") from None
 
 
+class Ledger:
+    """Reads and appends entries; each read takes up only what is new."""
+
+    def __init__(self, path: str) -> None:
+        """Opens nothing; a file that is not there is empty."""
+        self._path = Path(path)
+        self._offset = 0
+        self._total = Spent()
+
+    def read(self) -> Spent:
+        """The sum of all entries."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                whole, _, _ = file.read().rpartition(b"\n")
+            if whole:
+                self._offset += len(whole) + 1
+                entries = [line.split() for line in whole.split(b"\n")]
+                self._total = Spent(
+                    self._total.calls + sum(int(calls) for calls, _ in entries),
+                    self._total.cost_usd + sum(float(cost) for _, cost in entries),
+                )
+        return self._total
+
+    def enter(self, spent: Spent) -> None:
+        """Appends an entry."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(handle, f"{spent.calls} {spent.cost_usd!r}\n".encode())
+        finally:
+            os.close(handle)
+
+
+class Spender(Protocol):
+    """An endpoint's counts."""
+
+    calls: int
+    answered: int
+    refused: int
+
+    @property
+    def cost_usd(self) -> float:
+        """What its calls cost."""
+        ...
+
+
 class Purse:
     """One process's view of a budget: what it spent itself, and what others had entered when it last looked."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, spenders: Sequence[Spender]) -> None:
         """Reads the ledger."""
-        self.budget = budget
+        self._budget = budget
+        self._spenders = spenders
+        self._ledger = Ledger(budget.ledger)
         self._entered = Spent()
-        self._others = budget.spent()
+        self._others = self._ledger.read()
 
-    def allows(self, spent: Spent) -> bool:
-        """Whether one more call may go.
+    def allows(self, under_way: int) -> bool:
+        """Whether one more call may go beside those under way, which count with what an answer costs on average.
 
-        Args:
-            spent: By this process since it began, with what calls under way are expected to cost.
+        While no answer's cost is known, one call goes at a time.
         """
-        calls = self._others.calls + spent.calls
-        return self.budget.allows(Spent(calls, self._others.cost_usd + spent.cost_usd))
+        calls = sum(each.calls - each.refused for each in self._spenders)
+        cost = sum(each.cost_usd for each in self._spenders)
+        if under_way:
+            answers = sum(each.answered for each in self._spenders)
+            cost += under_way * cost / answers if answers else inf
+        return self._budget.allows(Spent(self._others.calls + calls, self._others.cost_usd + cost))
 
-    def sync(self, spent: Spent) -> None:
-        """Enters what this process spent since the last time, and looks what others did.
-
-        Args:
-            spent: By this process since it began; calls that have ended only.
-        """
-        calls, cost = spent.calls - self._entered.calls, spent.cost_usd - self._entered.cost_usd
-        if calls or cost:
-            Path(self.budget.ledger).parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.budget.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(handle, f"{calls} {cost!r}\n".encode())
-            finally:
-                os.close(handle)
+    def sync(self, under_way: int = 0) -> None:
+        """Enters what ended since the last time, and looks what others did."""
+        calls = sum(each.calls - each.refused for each in self._spenders) - under_way
+        spent = Spent(calls, sum(each.cost_usd for each in self._spenders))
+        if spent != self._entered:
+            self._ledger.enter(Spent(spent.calls - self._entered.calls, spent.cost_usd - self._entered.cost_usd))
             self._entered = spent
-        entered = self.budget.spent()
+        entered = self._ledger.read()
         self._others = Spent(entered.calls - self._entered.calls, entered.cost_usd - self._entered.cost_usd)

@@ -19,8 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from semtel_dagster import interrupts
 from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.errors import SettingsError
+from semtel_dagster.interrupts import Interrupted
 from semtel_dagster.requests.caller import Caller, HttpCaller
 from semtel_dagster.requests.capabilities import Capabilities
 from semtel_dagster.requests.endpoint import Endpoint
@@ -72,6 +74,7 @@ class ClassifyBatches:
         Raises:
             SettingsError: No endpoint can be called as it is configured (no key, no address).
             OSError: The journal cannot be written.
+            Interrupted: The process was told to stop.
         """
         run = _Run(self.prompt, self.plan, self.on_progress, self.total)
         try:
@@ -165,6 +168,8 @@ class _Run:
         return found, rows, size
 
     def _next_output(self) -> pa.RecordBatch | None:
+        if interrupts.asked():
+            raise Interrupted("told to stop; finished answers are in the journal, run again to go on")
         try:
             item = self._output.get(timeout=PROGRESS_S / 4)
         except queue.Empty:

@@ -51,6 +51,7 @@ class AdaptiveConcurrency:
         self._load = self._log_latency = 0.0
         self._pressed = False
         self._event_at = -inf
+        self._before = 0.0
 
     @property
     def latency(self) -> float:
@@ -93,7 +94,7 @@ class AdaptiveConcurrency:
             self._count += 1
             self._load += load
             self._log_latency += normalised
-        if self._count >= max(LEAST_SAMPLES, self.limit / 2):
+        if self._count >= max(LEAST_SAMPLES / 3 if self._ramping else LEAST_SAMPLES, self.limit / 2):
             self._close_epoch(now)
 
     def shrink(self, now: float, sent_at: float) -> None:
@@ -101,9 +102,16 @@ class AdaptiveConcurrency:
         if sent_at < self._event_at:
             return
         self._event_at = now
+        self._before = max(self._before, self.limit)
         self._move(max(self.limit * 0.7, 4.0))
         self._ramping = False
         self._restart(now)
+
+    def restore(self) -> None:
+        """After an outage: what looked like overload was none, so the limit is again what it was before."""
+        if self._before:
+            self._move(self._before)
+            self._before = 0.0
 
     def _move(self, limit: float) -> None:
         self.limit = min(max(limit, 1.0), self._maximum)

@@ -118,6 +118,8 @@ class Endpoint:
         self._count_tokens(outcome)
         self._expected_output += 0.02 * (outcome.output_tokens - self._expected_output)
         self._overload *= 0.9
+        if self.breaker.fault:
+            self.concurrency.restore()
         self.breaker.succeed()
         self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens))
         self.timeout.answered(now - flight.began)

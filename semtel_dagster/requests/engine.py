@@ -14,6 +14,7 @@ from math import inf
 from random import Random
 from time import monotonic
 
+from semtel_dagster.requests.budget import SPENT, BudgetSpentError, Purse
 from semtel_dagster.requests.endpoint import Endpoint
 from semtel_dagster.requests.figures import Figures
 from semtel_dagster.requests.outcome import Kind, Outcome
@@ -68,6 +69,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
+        self._purse = Purse(plan.budget, self.endpoints) if plan.budget else None
+        self._synced_at = monotonic()
 
     def feed(self, rows: list[Row]) -> None:
         """Takes rows in; a row whose text is already under way shares that one's answer."""
@@ -99,6 +102,8 @@ class Engine:
                 task.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
             self._flush()
+            if self._purse:
+                self._purse.sync()
             for endpoint in self.endpoints:
                 await endpoint.caller.close()
         if self._fault is not None:
@@ -117,6 +122,8 @@ class Engine:
             self._ready.appendleft(heapq.heappop(self._later)[2])
         ready = self._ready
         while ready and len(self._flying) < self._plan.max_in_flight:
+            if not self._may_spend():
+                break
             row = ready[0]
             endpoint, wait = pick(self.endpoints, now, len(ready), row)
             if endpoint is None:
@@ -126,6 +133,20 @@ class Engine:
             self._send(row, endpoint, now)
         if self._later:
             self._wake(self._later[0][0], now)
+
+    def _may_spend(self) -> bool:
+        """Whether the budget allows another call; the run ends when it does not and no call under way can change it."""
+        if self._purse is None or self._purse.allows(len(self._flying)):
+            return True
+        if not self._flying:
+            self._fault = BudgetSpentError(SPENT)
+            self._ended.set()
+        return False
+
+    def _sync_purse(self, now: float) -> None:
+        if self._purse and now - self._synced_at >= self._plan.requests.flush_s:
+            self._synced_at = now
+            self._purse.sync(len(self._flying))
 
     def _wake(self, at: float, now: float) -> None:
         if at == inf or (self._timer is not None and self._timer_at <= at):
@@ -272,6 +293,7 @@ class Engine:
                 now = monotonic()
                 if self._records and now - self._oldest_record >= due - pause / 2:
                     self._flush()
+                self._sync_purse(now)
                 self._give_up(now)
                 self._hedge(now)
                 self._pump()
@@ -314,7 +336,7 @@ class Engine:
             if len(row.flights) != 1 or now - flight.began < flight.endpoint.timeout.straggling:
                 continue
             free = [endpoint for endpoint in self.endpoints if not endpoint.breaker.fault and endpoint.wait(now) <= 0]
-            if not free:
+            if not free or not self._may_spend():
                 return
             elsewhere = [endpoint for endpoint in free if endpoint is not flight.endpoint]
             self.hedged += 1

@@ -53,7 +53,7 @@ class Journal:
     def __init__(self, folder: str | Path, classifier: str, fingerprint: str) -> None:
         """Opens the parts and builds the index; a folder that does not exist is an empty journal."""
         self.folder = Path(folder) / classifier / fingerprint
-        self._parts = list(open_parts(self.folder))
+        self._parts = open_parts(self.folder)
         self._models: dict[str, int] = {}
         self._frames: list[tuple[PartReader, Frame]] = [(part, frame) for part in self._parts for frame in part.frames]
         self._decoded: OrderedDict[int, pa.RecordBatch] = OrderedDict()
@@ -67,6 +67,11 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._high)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that have answered."""
+        return tuple(self._models)
 
     def writer(self) -> PartWriter:
         """A writer with a part of its own."""

@@ -6,6 +6,7 @@ Belongs here: reserve and settle, one reaction per event, honouring `retry-after
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 from random import Random
 
@@ -15,16 +16,26 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 4.0
 BELIEVED_S = 2.0
 FEW = 4
+CLOSE = 8  # calls between two refusals that make them one pattern
+CLOSE_OF_THREE = 12
+CLOSE_OF_FIVE = 60
+LEAST_OF_A_SECOND = 0.05
+STRAY_MEMORY = 300  # calls
+OFTEN_STRAY = 0.008
 
 
 class Limiter:
     """Says when the next call may go.
 
-    A refusal opens an event: the calls that were under way when it began are part of it and change nothing more.
-    The pause is what the endpoint asks for. Where it asks for more than two seconds a single call probes at two,
-    four, eight... seconds, because such headers often describe another window or a shared pool. An event that comes
-    before more than a few calls were accepted is the last one going on: the pause then at least doubles from a tenth
-    of a second, whatever is asked for.
+    A refusal counts when it belongs to a pattern: others came just before, the headers show nothing remaining, or
+    calls went about as fast as the learned rate. Then it opens an event: the calls that were under way when it began
+    are part of it and change nothing more. A stray refusal, as busy shared pools give them, delays its row alone;
+    where strays are frequent a pattern takes three refusals, and speed alone proves nothing.
+
+    The pause is what the endpoint asks for; whole seconds are rounded up, and by how much is learned. Where it asks
+    for more than two seconds a single call probes at two, four, eight... seconds, because such headers often describe
+    another window or a shared pool. An event that comes before more than a few calls were accepted is the last one
+    going on: the pause then at least doubles from a tenth of a second, whatever is asked for.
     """
 
     def __init__(
@@ -45,6 +56,12 @@ class Limiter:
         self._sent = 0
         self._probing = False
         self._call_tokens = 1.0
+        self._calls = 0
+        self._refused_at: deque[int] = deque([-CLOSE_OF_FIVE, -CLOSE_OF_FIVE, -1, 0], maxlen=4)
+        self._strays = 0.0
+        self._expected_none = 0.0
+        self._second = 1.0
+        self._lone = self._often = False
 
     @property
     def not_before(self) -> float:
@@ -64,6 +81,9 @@ class Limiter:
         if self._not_before > -inf:
             self._resume(now)
         self._sent += 1
+        self._calls += 1
+        if not self.requests.at_limit:
+            self._expected_none += 1.0
         self._call_tokens += 0.01 * (tokens - self._call_tokens)
         self.requests.spend(now, 1.0)
         self.tokens.spend(now, tokens)
@@ -79,7 +99,16 @@ class Limiter:
         """A call ended without a verdict about limits."""
         self._probing = False
 
-    def refuse(self, now: float, sent_at: float, tokens: float, retry_after: float | None, dimension: str) -> bool:
+    def refuse(
+        self,
+        now: float,
+        sent_at: float,
+        tokens: float,
+        retry_after: float | None,
+        dimension: str,
+        *,
+        exhausted: bool = False,
+    ) -> bool:
         """Takes a refusal in.
 
         Args:
@@ -88,28 +117,58 @@ class Limiter:
             tokens: What was reserved for it.
             retry_after: What the endpoint asked for, in seconds.
             dimension: "tokens" when the refusal is about tokens, "load" when it is about no budget.
+            exhausted: Whether the headers show that nothing remains of a budget.
 
         Returns:
             Whether this refusal began a new event.
         """
         was_probe, self._probing = self._probing, False
         self._sent -= 1
-        new_event = sent_at >= self._event_at and not was_probe
         by_tokens = dimension == "tokens"
         learns = dimension != "load"
-        self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
-        self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
+        new_event = sent_at >= self._event_at and not was_probe
+        if new_event:
+            new_event = self._counts(self.tokens if by_tokens else self.requests, exhausted=exhausted)
+        self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now, lone=self._lone, often=self._often)
+        self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now, lone=self._lone, often=self._often)
         if new_event or was_probe:
-            self._in_a_row = self._in_a_row + 1 if self._event_at > -inf and self._sent < FEW else 0
+            again = self._event_at > -inf and self._sent < FEW
+            self._in_a_row = self._in_a_row + 1 if again else 0
+            if retry_after and retry_after == int(retry_after) and self._event_at > -inf:
+                self._second = min(2 * self._second, 1.0) if again else max(0.7 * self._second, LEAST_OF_A_SECOND)
             self._event_at = now if new_event else self._event_at
             self._pause(now, retry_after)
         return new_event
 
+    def _counts(self, rate: LearnedRate, *, exhausted: bool) -> bool:
+        """Whether a refusal is a sign of the limit, and no stray."""
+        last, last_but_one = self._calls - self._refused_at[-1], self._calls - self._refused_at[-2]
+        many = self._calls - self._refused_at[0] <= CLOSE_OF_FIVE
+        self._refused_at.append(self._calls)
+        often = self._often = self._strays > OFTEN_STRAY * (self._expected_none + STRAY_MEMORY / 3)
+        pattern = last <= CLOSE if rate.known and not often else many or last_but_one <= CLOSE_OF_THREE
+        if self._expected_none > 2 * STRAY_MEMORY:
+            self._expected_none /= 2
+            self._strays /= 2
+        self._lone = not (exhausted or pattern)
+        if not self._lone:
+            self._strays *= 0.75
+            return True
+        if not rate.at_limit:
+            self._strays += 1.0
+            if not often:
+                rate.ease()
+            return False
+        return rate.at_limit and not often
+
     def _pause(self, now: float, retry_after: float | None) -> None:
         doubled = FIRST_PAUSE_S * 2.0**self._in_a_row
         least = min(doubled, LONGEST_PAUSE_S) if self._in_a_row or retry_after is None else 0.0
-        asked = min(retry_after or 0.0, BELIEVED_S * 2.0**self._in_a_row)
-        self._asked_until = -inf if retry_after is None else now + retry_after
+        said = retry_after or 0.0
+        if said == int(said) and said:
+            said += self._second - 1
+        asked = min(said, BELIEVED_S * 2.0**self._in_a_row)
+        self._asked_until = -inf if retry_after is None else now + said
         self._not_before = now + max(asked, least) * self._random.uniform(1.0, 1.1)
 
     def _resume(self, now: float) -> None:

@@ -16,7 +16,6 @@ import secrets
 import socket
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +70,11 @@ class PartWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
         self.path = self._folder / name
-        file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+        # Locked before it has a part's name: a compaction must never see it without a writer.
+        unnamed = self._folder / f".{name}.new"
+        file = os.open(unnamed, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(self.path)
         sync_folder(self._folder)
         return file
 
@@ -129,13 +131,21 @@ def parts_in(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
 
 
-def open_parts(folder: Path) -> Iterator[PartReader]:
-    """Readers of the folder's parts; one that vanishes meanwhile is left out, since a newer one holds its answers."""
-    for path in parts_in(folder):
-        try:
-            yield PartReader(path)
-        except FileNotFoundError:
-            continue
+def open_parts(folder: Path) -> list[PartReader]:
+    """Readers of all the folder's parts, by name.
+
+    Where one vanishes meanwhile a newer one holds its answers, which the first look may not have seen: look again.
+    """
+    opened: dict[str, PartReader] = {}
+    complete = False
+    while not complete:
+        complete = True
+        for path in parts_in(folder):
+            try:
+                opened[path.name] = opened.get(path.name) or PartReader(path)
+            except FileNotFoundError:
+                complete = False
+    return [opened[name] for name in sorted(opened)]
 
 
 def is_being_written(path: Path) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semtel_dagster.classifiers import LocalModel
+from semtel_dagster.requests.budget import Budget
 from semtel_dagster.settings import (
     DEFAULT_KEY_VARIABLE,
     EndpointSettings,
@@ -40,6 +41,7 @@ class RequestPlan:
         start_in_flight: Calls in flight per endpoint at the start; unset: a careful guess.
         give_up_s: After so long without a sign of life from any endpoint the waiting rows fail.
         patience_s: After so long of nothing but refusals by rate the waiting rows fail.
+        budget: What may be spent, with everybody under the same ledger; None: no cap.
         hedge: Whether stragglers at the end of a run get a second call (at most 2 % of calls).
     """
 
@@ -52,11 +54,24 @@ class RequestPlan:
     give_up_s: float = 120.0
     patience_s: float = 1800.0
     hedge: bool = True
+    budget: Budget | None = None
 
     @property
     def max_in_flight(self) -> int:
         """Calls in flight over all endpoints of one process, at most."""
         return self.requests.max_in_flight or DEFAULT_IN_FLIGHT
+
+    def shared_by(self, tasks: int) -> RequestPlan:
+        """The plan of each of so many tasks that work at the same time: its share of every endpoint's budget."""
+        if tasks == 1:
+            return self
+        endpoints = tuple(
+            endpoint.model_copy(update={"max_in_flight": -(-endpoint.max_in_flight // tasks)})
+            if endpoint.max_in_flight
+            else endpoint
+            for endpoint in self.endpoints
+        )
+        return replace(self, endpoints=endpoints, parallel_tasks=self.parallel_tasks * tasks)
 
 
 def plan_for(settings: Settings, local_model: Callable[[], LocalModel] | None = None) -> RequestPlan:

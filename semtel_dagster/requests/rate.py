@@ -11,7 +11,8 @@ from math import inf
 
 HEADROOM = 0.997
 CUT = 0.03
-CALLS_BETWEEN_PROBES = 220
+CALLS_BETWEEN_PROBES = (220, 0)  # steady, unsteady
+SHARED_CALLS_BETWEEN_PROBES = (150, 90)  # of each; a share moves though the quota does not
 SHORTEST_HOLD_S = 3.0
 LONGEST_HOLD_S = 15.0
 LOST_SHARE = 0.03
@@ -20,7 +21,14 @@ BURST_S = 0.1
 RECENT_S = 1.0
 LEAST_ACCEPTED = 4
 UNSURE_CUT = 0.6
-BEYOND = 1.3
+BEYOND = 1.08
+SHARED_CUT = 0.15
+REGAIN_S = 5.0
+REGAIN_RATE = 50.0
+SMALL_STEP = 0.985
+MIDDLE_STEP = 0.9
+LARGE_STEP = 0.85
+HALF = 0.5
 STEADY = 0.1
 LONGEST_CREDIT_S = 2.0
 
@@ -36,10 +44,11 @@ class LearnedRate:
     the hold is longer. Time counts only while the rate is what holds calls back.
 
     What the endpoint refilled during a pause may be sent at once afterwards, as far as that went well before: a
-    bucket allows it, a window of one second does not.
+    bucket allows it, a window of one second does not. Where several processes share the endpoint, the others have used
+    it meanwhile.
 
-    Several processes on one endpoint meet refusals in proportion to what they send, so the greedier one is cut more
-    often: they drift to equal shares.
+    Several processes on one endpoint step down by a share of what they send and regain it in about the same time,
+    whatever that share is. Refusals meet the greedier one more often, so they drift to equal shares (Chiu, Jain 1989).
     """
 
     __slots__ = (
@@ -51,7 +60,10 @@ class LearnedRate:
         "_event",
         "_last",
         "_level",
+        "_lone",
         "_lost",
+        "_often",
+        "_owed",
         "_plateau",
         "_recent",
         "_resumed_at",
@@ -70,6 +82,7 @@ class LearnedRate:
         self._tasks = tasks
         self._lost = 0.0
         self._early = 0
+        self._lone = self._often = False
         self._steady = True
         self._age = self._hold
         self._level = 1.0
@@ -81,13 +94,15 @@ class LearnedRate:
         self._resumed_at = -inf
         self._trust = 0.5
         self._sure = self._plateau < inf
-        self._unused = self._credit = 0.0
+        self._unused = self._credit = self._owed = 0.0
 
     @property
     def rate(self) -> float:
         """Units per second that may go now; infinite while nothing is known."""
         if self._plateau == inf:
             return inf
+        if self._tasks > 1:
+            return min(self._plateau * (1 + SHARED_CUT * self._age / self._regain_s), self._cap)
         hold = self._hold
         phase = self._age / hold - 1
         if phase <= 0.5:
@@ -97,19 +112,37 @@ class LearnedRate:
         return min(self._plateau * factor, self._cap)
 
     @property
+    def known(self) -> bool:
+        """Whether a limit is known or learned."""
+        return self._plateau < inf
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether calls go about as fast as the learned limit, or faster, so that a refusal is no surprise."""
+        return self._plateau < inf and (self._tasks > 1 or self._age > self._hold / 2)
+
+    @property
     def _hold(self) -> float:
         if self._plateau in (inf, 0.0):
             return SHORTEST_HOLD_S
-        by_calls = min(CALLS_BETWEEN_PROBES / (self._plateau * self._tasks), LONGEST_HOLD_S)
+        calls, unsteady_calls = CALLS_BETWEEN_PROBES
+        by_calls = min(calls / self._plateau, LONGEST_HOLD_S)
         full = max(by_calls, min(self._lost / LOST_SHARE, 2 * LONGEST_HOLD_S), SHORTEST_HOLD_S)
-        return full if self._steady else max(full / 8, SHORTEST_HOLD_S / 3)
+        if self._steady:
+            return full
+        return max(full / 8, SHORTEST_HOLD_S / 3, min(unsteady_calls / self._plateau, LONGEST_HOLD_S / 2))
+
+    @property
+    def _regain_s(self) -> float:
+        """Seconds in which a process with others regains what a refusal cost it: the same pace for large and small."""
+        return min(max(REGAIN_S * (REGAIN_RATE / max(self._plateau, 0.01)) ** 0.25, REGAIN_S / 2), LONGEST_HOLD_S)
 
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""
         if self._plateau == inf:
             return 0.0
         self._refill(now)
-        return 0.0 if self._level > 0 else -self._level / self.rate + 1e-4
+        return 0.0 if self._level > 0 else -self._level / (2 * self.rate if self._owed else self.rate) + 1e-4
 
     def spend(self, now: float, units: float) -> None:
         """Takes units; the level may fall below zero, which later calls wait for."""
@@ -129,24 +162,33 @@ class LearnedRate:
         if self._plateau != inf:
             self._level += units
 
+    def ease(self) -> None:
+        """Lowers the rate by a little, for a refusal that may be a stray."""
+        self._plateau *= SMALL_STEP
+
     def scale(self, factor: float) -> None:
         """The endpoint announced that its limit changed by a factor."""
         if self._plateau != inf:
             self._plateau = min(self._plateau * factor, self._cap)
 
-    def refuse(self, units: float, *, new_event: bool, now: float) -> None:
+    def refuse(self, units: float, *, new_event: bool, now: float, lone: bool = False, often: bool = False) -> None:
         """Takes a refusal in: its units were not accepted, and the first of an event says that the bucket is empty.
 
         Args:
             units: What the refused call had taken.
             new_event: False for further calls that were already under way when the event began.
             now: The clock, in seconds.
+            lone: Whether speed alone speaks for a limit: such an event lowers the rate by a little at most.
+            often: Whether the endpoint often refuses by chance, so that what is measured says less.
         """
         self._accepted -= units
+        if self._recent:
+            self._recent[-1][1] -= units
         if self._event is not None:
             self._event[1] -= units
         elif new_event:
-            self._event = [now, self._recently(now) - units / RECENT_S]
+            self._lone, self._often = lone, often
+            self._event = [now, self._recently(now)]
             if self._credit > units and now - self._resumed_at < 1.0 + 3 * self._credit / self.rate:
                 self._trust *= 0.5
 
@@ -167,23 +209,36 @@ class LearnedRate:
         early = self._is_early(event_at)
         if self._plateau == inf:
             self._learn(event_at, now, max(recent, unit / 10), sure=False)
+        elif self._tasks > 1:
+            self._learn(event_at, now, self.rate * (1 - SHARED_CUT), sure=True)
         elif self.rate > self._plateau * (1 + CUT):
-            self._learn(event_at, now, max(recent, measured, self._plateau), sure=False)
-        elif enough and early > 1:
+            least = SMALL_STEP**2 * self._plateau if self._often else max(measured, self._plateau)
+            self._learn(event_at, now, max(recent, least), sure=False)
+        elif enough and early > 2 and self._lone:
             self._learn(event_at, now, self._plateau * BEYOND, sure=True)
         elif enough:
-            self._learn(event_at, now, self._shared(measured), sure=True)
+            self._learn(event_at, now, max(measured, self._plateau * self._lowest_step), sure=True)
         elif not self._sure and self._accepted >= unit:
             self._plateau *= UNSURE_CUT
         paused = min(now - event_at, LONGEST_CREDIT_S)
-        credit = paused * self._trust if self._sure else 0.0
+        credit = paused * self._trust if self._sure and self._tasks == 1 else 0.0
         self._unused += paused - credit
         self._lost += 0.3 * (paused - credit - self._lost)
         self._age = 0.0
         self._last = self._resumed_at = now
-        self._level = self._credit = self.rate * credit
+        self._credit = self._owed = self.rate * credit
+        self._level = 0.0
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
+
+    @property
+    def _lowest_step(self) -> float:
+        """The least factor of the plateau that one event may leave: the weaker the sign, the smaller the step."""
+        if self._lone:
+            return SMALL_STEP if self._sure else MIDDLE_STEP
+        if self._often:
+            return LARGE_STEP
+        return HALF if self._sure else HALF**2
 
     def _is_early(self, event_at: float) -> int:
         """How often in a row a refusal came though less than the plateau was sent and all of it accepted.
@@ -211,10 +266,6 @@ class LearnedRate:
             elapsed = min(elapsed, now - since_resume) - self._unused
         return max(elapsed, 0.1)
 
-    def _shared(self, measured: float) -> float:
-        """With others on the endpoint what was accepted is partly luck: a bounded step down keeps shares alike."""
-        return measured if self._tasks == 1 else max(measured, 0.7 * self.rate) * (1 - CUT)
-
     def _learn(self, event_at: float, now: float, plateau: float, *, sure: bool) -> None:
         self._steady = sure and abs(plateau - self._plateau) < STEADY * self._plateau
         self._plateau = min(plateau, self._cap)
@@ -231,7 +282,9 @@ class LearnedRate:
         depth = max(1.0, rate * BURST_S)
         if self._level < depth:
             self._age += min(passed, 1.0)
-            self._level = min(self._level + passed * rate, depth)
+            extra = min(self._owed, passed * rate)  # twice the rate until what is owed has gone, never all at once
+            self._owed -= extra
+            self._level = min(self._level + passed * rate + extra, depth)
         self._last = now
 
     def _recently(self, now: float) -> float:

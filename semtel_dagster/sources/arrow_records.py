@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,15 +21,40 @@ from semtel_dagster.sources.rules import Rejection
 from semtel_dagster.sources.text_records import Record
 from semtel_dagster.sources.times import EARLIEST, LATEST
 
-BATCH_ROWS = 256
+BATCH_ROWS = 512
 
 Interval = tuple[dt.datetime, dt.datetime]  # from, until (excluded), in UTC
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file, still as columns; times in microseconds.
+
+    Attributes:
+        positions: Each row's number in the file, from 1; int64.
+        rows: The file's own columns.
+    """
+
+    positions: pa.Array
+    rows: pa.RecordBatch
+
+    def records(self) -> Iterator[Record]:
+        """The rows as Python values."""
+        yield from zip(self.positions.to_pylist(), self.rows.to_pylist(), strict=True)
 
 
 def parquet_rows(
     stream: IO[bytes], time_columns: tuple[str, ...], interval: Interval, only_times: bool = False
 ) -> Iterator[Record]:
-    """The rows of a Parquet file whose time is in the interval, or is none; position is the row.
+    """The rows of `parquet_chunks`, one by one; position is the row."""
+    chunks = parquet_chunks(stream, time_columns, interval, only_times)
+    return chain.from_iterable(chunk.records() for chunk in chunks)
+
+
+def parquet_chunks(
+    stream: IO[bytes], time_columns: tuple[str, ...], interval: Interval, only_times: bool = False
+) -> Iterator[Chunk]:
+    """The rows of a Parquet file whose time is in the interval, or is none.
 
     Args:
         stream: The file, seekable.
@@ -39,7 +66,7 @@ def parquet_rows(
         Rejection: The file is damaged, or not written to its end.
     """
     try:
-        file = pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream, pre_buffer=False)  # a buffered row group would be held whole
         column = _first_present(time_columns, file.schema_arrow)
         columns = [column] if only_times and column else None
         first = 0
@@ -52,10 +79,10 @@ def parquet_rows(
         raise Rejection("unreadable_file", f"Parquet: {type(error).__name__}") from None
 
 
-def delta_rows(
+def delta_chunks(
     url: str, time_columns: tuple[str, ...], interval: Interval, only_times: bool = False
-) -> Iterator[Record]:
-    """The rows of a Delta table's newest version; the same arguments and errors as `parquet_rows`.
+) -> Iterator[Chunk]:
+    """The rows of a Delta table's newest version; the same arguments and errors as `parquet_chunks`.
 
     Raises:
         DependencyError: The `deltalake` package is missing.
@@ -90,16 +117,15 @@ def open_delta(url: str) -> Any:
         raise Rejection("unreadable_file", f"Delta: {type(error).__name__}") from None
 
 
-def _numbered(
-    batches: Iterator[pa.RecordBatch], first: int, column: str | None, interval: Interval
-) -> Iterator[Record]:
+def _numbered(batches: Iterator[pa.RecordBatch], first: int, column: str | None, interval: Interval) -> Iterator[Chunk]:
     for batch in batches:
         positions = pa.array(range(first + 1, first + 1 + batch.num_rows), pa.int64())
         first += batch.num_rows
         mask = None if column is None else _mask(batch.column(column), interval)
         wanted = batch if mask is None else batch.filter(mask)
         kept = positions if mask is None else positions.filter(mask)
-        yield from zip(kept.to_pylist(), _in_microseconds(wanted).to_pylist(), strict=True)
+        if wanted.num_rows:
+            yield Chunk(kept, _in_microseconds(wanted))
 
 
 def _mask(times: pa.Array, interval: Interval) -> pa.Array | None:

@@ -60,7 +60,7 @@ def csv_rows(stream: IO[bytes]) -> Iterator[Record]:
 
 
 def parse_json(text: bytes | str) -> Any:
-    """Reads JSON; NaN and infinities, which JSON does not know, become null.
+    """Reads JSON; NaN and infinities, which JSON does not know, become null, integers over 64 bits floats.
 
     Raises:
         Rejection: not_utf8 or not_json.

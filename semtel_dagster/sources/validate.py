@@ -108,7 +108,7 @@ class Contract:
     def _extra(self, values: dict[str, Any]) -> str | None:
         used = {next((name for name in names if name in values), None) for names in self.names.values()}
         extra = {name: value for name, value in values.items() if name not in used and name not in self.form.dropped}
-        return _to_json(extra) if extra else None
+        return to_json(extra) if extra else None
 
 
 def reject(position: int | None, rejection: Rejection, conversation_id: str | None = None, undated: bool = True) -> Row:
@@ -146,7 +146,8 @@ def _embedded_json(text: str) -> Any:
         raise Rejection("malformed_field", f"messages: {rejection.reason}") from None
 
 
-def _to_json(extra: dict[str, Any]) -> str:
+def to_json(extra: dict[str, Any]) -> str:
+    """The source's own columns as one JSON object."""
     try:
         return orjson.dumps(extra, default=_plain).decode()
     except TypeError:

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from semtel_dagster.embedding.base import ProviderFactory
-from semtel_dagster.embedding.near_duplicates import find_groups
-from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.embedding.near_duplicates import EXACT_BELOW, find_groups
+from semtel_dagster.engines.base import Engine, Frame, count_rows
 from semtel_dagster.settings import DedupeSettings
+from semtel_dagster.stages.spread_duplicates import find_groups_apart
 from semtel_dagster.tables import DISTINCT_CONVERSATIONS, DUPLICATE_GROUPS, conversation_embeddings
 from semtel_dagster.transcript import parse
 
@@ -92,14 +93,15 @@ def deduplicate(truncated: Frame, embeddings: Frame | None, options: DedupeSetti
     Args:
         truncated: Columns of tables.TRUNCATED_CONVERSATIONS.
         embeddings: tables.conversation_embeddings of these hashes; None, or options.embedding "none": exact
-            duplicates only. The matrix is collected: 1 KB a hash.
+            duplicates only. Polars, or few rows, collect the matrix: 1 KB a hash.
         options: The threshold.
         engine: Makes the frame of who stands for whom.
     """
     first = truncated.unique(HASH, keep="first", order_by=["conversation_id"])
     stands = truncated.select(HASH).unique(HASH).with_columns(representative_hash=nw.col(HASH), cosine=nw.lit(1.0))
     if embeddings is not None and options.embedding != "none":
-        near = engine.from_arrow(_near_duplicates(embeddings.join(stands.select(HASH), on=HASH, how="semi"), options))
+        of_these = embeddings.select(HASH, "embedding").join(stands.select(HASH), on=HASH, how="semi")
+        near = engine.from_arrow(_near_duplicates(of_these, options.threshold, engine))
         stands = stands.select(HASH).join(near, on=HASH, how="left")
         stands = stands.with_columns(
             representative_hash=nw.coalesce("representative_hash", HASH), cosine=nw.coalesce("cosine", nw.lit(1.0))
@@ -108,14 +110,14 @@ def deduplicate(truncated: Frame, embeddings: Frame | None, options: DedupeSetti
     return DedupeResult(_distinct(first, groups), groups.sort("conversation_id"))
 
 
-def _near_duplicates(embeddings: Frame, options: DedupeSettings) -> pa.Table:
+def _near_duplicates(embeddings: Frame, threshold: float, engine: Engine) -> pa.Table:
     """Columns content_hash, representative_hash, cosine: one row per hash that another hash stands for."""
-    table = embeddings.select(HASH, "embedding").sort(HASH).collect(backend="pyarrow").to_native()
+    if engine.distributed and (rows := count_rows(embeddings)) >= EXACT_BELOW:
+        return find_groups_apart(embeddings, rows, threshold, engine)
+    table = embeddings.sort(HASH).collect(backend="pyarrow").to_native()
     column = table.column("embedding").combine_chunks()
     vectors = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    groups = find_groups(
-        vectors.reshape(len(column), -1) if len(column) else np.empty((0, 1), np.float32), options.threshold
-    )
+    groups = find_groups(vectors.reshape(len(column), -1) if len(column) else np.empty((0, 1), np.float32), threshold)
     members = np.flatnonzero(groups.representative != np.arange(len(column)))
     hashes = pc.cast(table.column(HASH), pa.large_string())
     return pa.table(

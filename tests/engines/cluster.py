@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
@@ -28,9 +29,26 @@ def environment() -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A standalone cluster that runs on loopback.
+
+    Attributes:
+        master: The master's address.
+        workers: A process per worker; its executors and their Python are in the same process group.
+    """
+
+    master: str
+    workers: tuple[subprocess.Popen[bytes], ...]
+
+    def kill(self, worker: int) -> None:
+        """Ends a worker with all it runs by SIGKILL, as when its machine goes: nobody gets to say goodbye."""
+        os.killpg(self.workers[worker].pid, signal.SIGKILL)
+
+
 @contextmanager
-def standalone(folder: Path, workers: int = 2) -> Iterator[str]:
-    """A master and its workers of one core each, as processes; yields the master's address."""
+def standalone(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[Cluster]:
+    """A master and its workers of some cores each, as processes."""
     port = free_port()
     master = f"spark://127.0.0.1:{port}"
     deploy = "org.apache.spark.deploy"
@@ -40,10 +58,13 @@ def standalone(folder: Path, workers: int = 2) -> Iterator[str]:
             _process(folder, "master", "spark-class", f"{deploy}.master.Master", *at, "--port", str(port))
         )
         _wait_for(port)
+        started = []
         for number in range(workers):
-            name, size = f"worker-{number}", ["-c", "1", "-m", "1g", "--work-dir", str(folder / f"work-{number}")]
-            running.enter_context(_process(folder, name, "spark-class", f"{deploy}.worker.Worker", *at, *size, master))
-        yield master
+            name, place = f"worker-{number}", str(folder / f"work-{number}")
+            size = ["-c", str(cores), "-m", "1g", "--work-dir", place]
+            worker = _process(folder, name, "spark-class", f"{deploy}.worker.Worker", *at, *size, master)
+            started.append(running.enter_context(worker))
+        yield Cluster(master, tuple(started))
 
 
 @contextmanager

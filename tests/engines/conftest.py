@@ -36,7 +36,7 @@ def _sessions(kind: str, folder: Path) -> Iterator[SparkSessions]:
     if kind == "local":
         place = nullcontext({"master": "local[2]", "spark.local.dir": str(folder)} | SMALL)
     elif kind == "cluster":
-        place = _settings(standalone(folder), "master", SMALL)
+        place = _settings(_master(folder), "master", SMALL)
     else:
         place = _settings(connect_server(folder), "remote", {})
     with place as settings:
@@ -44,6 +44,12 @@ def _sessions(kind: str, folder: Path) -> Iterator[SparkSessions]:
         yield sessions
         if "_resource" in vars(sessions):  # else no test used it, and asking would start it
             sessions().stop()
+
+
+@contextmanager
+def _master(folder):
+    with standalone(folder) as cluster:
+        yield cluster.master
 
 
 @contextmanager

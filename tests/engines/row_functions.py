@@ -6,6 +6,8 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -111,3 +113,31 @@ class CountRows:
         for batch in batches:
             (Path(self.folder) / f"{batch.num_rows}-{uuid.uuid4().hex}").touch()
             yield batch
+
+
+RUNS = pa.schema([("name", pa.large_string()), ("rows", pa.int64()), ("sorted", pa.bool_())])
+
+
+def runs_of_names(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """How many rows of one name came one after the other, and whether by number."""
+    pairs = (pair for batch in batches for pair in zip(*(batch.column(at).to_pylist() for at in (1, 0)), strict=True))
+    for name, run in groupby(pairs, key=itemgetter(0)):
+        numbers = [number for _, number in run]
+        yield pa.RecordBatch.from_pylist(
+            [{"name": name, "rows": len(numbers), "sorted": numbers == sorted(numbers)}], schema=RUNS
+        )
+
+
+@dataclass(frozen=True)
+class CountTasks:
+    """Leaves a file in a folder for every task that has rows."""
+
+    folder: str
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        marked = False
+        for batch in batches:
+            if batch.num_rows and not marked:
+                (Path(self.folder) / f"task-{uuid.uuid4().hex}").touch()
+                marked = True
+            yield pa.RecordBatch.from_arrays(batch.columns[:2], schema=Numbers.schema)

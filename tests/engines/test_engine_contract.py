@@ -18,11 +18,14 @@ from semtel_dagster.engines.polars import PolarsEngine
 from tests.engines.row_functions import (
     EVERYTHING,
     ROWS,
+    RUNS,
     SEEN,
     CountRows,
+    CountTasks,
     Generate,
     Numbers,
     everything,
+    runs_of_names,
     tell_schema,
     too_narrow,
     unchanged,
@@ -201,6 +204,40 @@ def test_what_one_engine_writes_the_other_reads_to_the_last_type(engine, tmp_pat
 
 def arrow_schema(folder: Path):
     return [(field.name, field.type, field.nullable) for field in pq.read_schema(folder / "part-00000.parquet")]
+
+
+# Spreading: many tasks, whatever the files
+
+
+def test_generators_in_parts_give_what_one_generator_gives(engine, tmp_path):
+    whole = engine.from_batches(Generate((2, 0, 1)), EVERYTHING)
+    parts = engine.from_parts([Generate((2,)), Generate(()), Generate((0, 1))], EVERYTHING)
+    expected, found = (rows_of(engine, frame, tmp_path / name) for name, frame in (("w", whole), ("p", parts)))
+    assert_frame_equal(found, expected)
+
+
+def test_spread_rows_are_the_same_rows(engine, tmp_path):
+    numbers = engine.from_batches(Numbers(3000), Numbers.schema)
+    found = rows_of(engine, engine.spread(numbers, "name"), tmp_path / "t")
+    assert_frame_equal(found.sort("number"), pl.concat(map(pl.DataFrame, Numbers(3000)())))
+
+
+def test_a_row_function_meets_the_rows_of_a_key_together_and_in_order(engine, tmp_path):
+    numbers = engine.from_batches(Numbers(20_000), Numbers.schema)
+    keyed = numbers.with_columns(name=nw.col("name").str.slice(0, 3)).select("number", "name")
+    together = engine.spread(keyed, "name", order=["number"])
+    runs = rows_of(engine, engine.map_batches(together, runs_of_names, RUNS), tmp_path / "t")
+    assert runs.height == runs["name"].n_unique() == 11
+    assert runs["rows"].sum() == 20_000
+    assert runs["sorted"].all()
+
+
+def test_rows_of_one_file_are_spread_over_all_tasks(engine, tmp_path):
+    folder = written(POLARS, POLARS.from_batches(Numbers(2000), Numbers.schema), tmp_path / "one")
+    spread = engine.spread(engine.scan([str(folder)]), "name")
+    rows_of(engine, engine.map_batches(spread, CountTasks(str(tmp_path)), Numbers.schema), tmp_path / "t")
+    assert len(list(tmp_path.glob("task-*"))) == engine.tasks
+    assert (engine.tasks > 1) == engine.distributed
 
 
 # Frame logic: the same Narwhals expressions give the same rows

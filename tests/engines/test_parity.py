@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
+from semtel_dagster.embedding import near_duplicates
 from semtel_dagster.engines.polars import PolarsEngine
+from semtel_dagster.stages import embed_dedupe, spread_duplicates
 from tests.engines.stage_chain import WEEK, Chain
 from tests.shared_data import shared_file
 
@@ -27,7 +29,10 @@ pytestmark = [pytest.mark.shared, pytest.mark.spark]
 
 @pytest.fixture(scope="module")
 def by_polars(tmp_path_factory):
-    """All tables as Polars makes them, of 150 conversations, some of them copied, changed a little, or broken."""
+    """All tables as Polars makes them, of 150 conversations, some of them copied, changed a little, or broken.
+
+    They stand in three files; some ids stand in two of them, and twice in one.
+    """
     folder = tmp_path_factory.mktemp("parity")
     week = pl.scan_parquet(shared_file("sharegpt/conversations.parquet")).filter(
         pl.col("started_at").dt.truncate("1w").dt.date() == WEEK
@@ -36,8 +41,11 @@ def by_polars(tmp_path_factory):
     copies = rows.head(20).with_columns(conversation_id="copy-" + pl.col("conversation_id"))
     alike = rows.head(20).with_columns(conversation_id="like-" + pl.col("conversation_id"), messages=and_thanks(rows))
     broken = rows.slice(20, 3).with_columns(messages=pl.lit(None, rows.schema["messages"]))
-    pl.concat([rows, copies, alike, broken]).write_parquet(folder / "source.parquet")
-    chain = Chain(PolarsEngine(), folder / "source.parquet", folder / "tables")
+    repeated = rows.slice(10, 20).with_columns(user_id=pl.lit("later"))
+    (folder / "source").mkdir()
+    for number, part in enumerate([broken, pl.concat([rows, alike]), pl.concat([repeated, repeated, copies])]):
+        part.write_parquet(folder / "source" / f"{number}.parquet")
+    chain = Chain(PolarsEngine(), folder / "source", folder / "tables")
     for stage in STAGES:
         write(chain, stage, chain)
     return chain
@@ -75,8 +83,27 @@ def test_a_stage_s_tables_are_equal(engine, stage, by_polars, tmp_path):
         expected, found = stored(by_polars, table), stored(into, table)
         assert arrow_types(into, table) == arrow_types(by_polars, table)
         if keys := STAGES[stage]:  # these tables promise no order
+            keys = [*keys, *({"source", "position"} & set(expected.columns))]
             expected, found = expected.sort(keys), found.sort(keys)
         assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=0)
+
+
+@pytest.mark.parametrize("many", [near_duplicates.MANY_EDGES, -1])
+@pytest.mark.parametrize("engine", SPARKS, indirect=True)
+def test_near_duplicates_are_equal_without_bringing_the_vectors_together(engine, many, by_polars, monkeypatch):
+    """As above twenty thousand rows: by cells, in tasks; and as with very many edges: in two parts."""
+    for module, name, value in (
+        (near_duplicates, "EXACT_BELOW", 1),
+        (embed_dedupe, "EXACT_BELOW", 1),
+        (spread_duplicates, "MANY_EDGES", many),
+    ):
+        monkeypatch.setattr(module, name, value)
+    expected, found = (
+        pl.DataFrame(embed_dedupe._near_duplicates(chain.read("conversation_embeddings"), 0.8, chain.engine))
+        for chain in (by_polars, Chain(engine, by_polars.source, by_polars.storage))
+    )
+    assert found.height >= 10
+    assert_frame_equal(found.sort("content_hash"), expected.sort("content_hash"))
 
 
 def test_the_tables_compared_are_not_trivial(by_polars):
@@ -87,5 +114,7 @@ def test_the_tables_compared_are_not_trivial(by_polars):
     assert {"exact", "invalid", "unanswered"} <= set(statuses)
     assert 0 < stored(by_polars, "sampled_conversations").height < stored(by_polars, "conversations").height
     assert stored(by_polars, "truncated_conversations")["truncation"].n_unique() > 1
-    assert stored(by_polars, "rejected_conversations").height == 3
+    rejected = stored(by_polars, "rejected_conversations")
+    assert rejected.height == 43
+    assert rejected.filter(reason="duplicate_id").height == 40
     assert stored(by_polars, "label_shares")["suppressed"].any()

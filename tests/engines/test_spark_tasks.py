@@ -8,13 +8,20 @@ import pytest
 
 from semtel_dagster.engines import spark_tasks
 from semtel_dagster.engines.arrow_types import plain_schema, wire_schema
-from semtel_dagster.engines.spark_tasks import RunFunction, RunGenerator, WriteParts, write_part
+from semtel_dagster.engines.spark_tasks import RunFunction, RunGenerators, WriteParts, write_part
 from tests.engines.row_functions import EVERYTHING, SEEN, Generate, tell_schema, too_narrow
 
 PLAIN = plain_schema(EVERYTHING)
 
 
-@pytest.mark.parametrize("task", [RunFunction(tell_schema, PLAIN, SEEN), RunGenerator(Generate(), EVERYTHING)])
+def generated(*functions):
+    """What a task makes of generators, all of them (one that makes three rows by default)."""
+    functions = functions or (Generate(),)
+    numbers = pa.record_batch({"id": pa.array(range(len(functions)), pa.int64())})
+    return RunGenerators(functions, EVERYTHING)(iter([numbers]))
+
+
+@pytest.mark.parametrize("task", [RunFunction(tell_schema, PLAIN, SEEN), RunGenerators((Generate(),), EVERYTHING)])
 def test_a_task_can_travel(task):
     assert pickle.loads(pickle.dumps(task)) == task
 
@@ -24,20 +31,26 @@ def test_two_frames_of_one_function_are_two_plans():
 
 
 def test_a_generator_s_batches_leave_in_wire_types():
-    batches = list(RunGenerator(Generate(), EVERYTHING)(iter(())))
+    batches = list(generated())
     assert {batch.schema for batch in batches} == {wire_schema(PLAIN)}
     assert sum(batch.num_rows for batch in batches) == 3
 
 
+def test_a_task_runs_the_generators_that_its_input_names():
+    task = RunGenerators((Generate((0,)), Generate((1,)), Generate((2,))), EVERYTHING)
+    numbers = pa.record_batch({"id": pa.array([2, 0], pa.int64())})
+    assert [row["id"] for batch in task(iter([numbers])) for row in batch.to_pylist()] == ["c", "a"]
+
+
 def test_a_broken_promise_is_told_by_column_and_type():
-    wire = RunGenerator(Generate(), EVERYTHING)(iter(()))
+    wire = generated()
     with pytest.raises(TypeError, match="schema: int64"):
         list(RunFunction(too_narrow, PLAIN, SEEN)(wire))
 
 
 def test_a_task_without_rows_writes_no_part(tmp_path):
     pytest.importorskip("pyspark")
-    nothing = RunGenerator(Generate(()), EVERYTHING)(iter(()))
+    nothing = generated(Generate(()))
     assert list(WriteParts(str(tmp_path), PLAIN)(nothing)) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -45,12 +58,7 @@ def test_a_task_without_rows_writes_no_part(tmp_path):
 def test_a_retried_task_writes_another_file_and_tells_which(tmp_path):
     pytest.importorskip("pyspark")
     write = WriteParts(str(tmp_path), PLAIN)
-    told = [
-        row
-        for _ in range(2)
-        for batch in write(RunGenerator(Generate(), EVERYTHING)(iter(())))
-        for row in batch.to_pylist()
-    ]
+    told = [row for _ in range(2) for batch in write(generated()) for row in batch.to_pylist()]
     assert sorted(row["file"] for row in told) == sorted(path.name for path in tmp_path.iterdir())
     assert len({row["file"] for row in told}) == 2
 

@@ -168,7 +168,7 @@ def test_the_rows_own_faults_are_remembered_and_others_are_asked_again(server, t
 
 
 def test_all_faults_together(server, tmp_path):
-    shares = dict.fromkeys([*FAULTS, "content_type", "refused_429"], 0.2 / 13)
+    shares = dict.fromkeys([*FAULTS, "content_type"], 0.2 / 12)
     server.set_script(Script(latency=QUICK, faults=shares))
     table, figures = run(plan(tmp_path, endpoint(server.base_url)), texts(2000))
     rows = table.to_pylist()

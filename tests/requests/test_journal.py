@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semtel_dagster import tables
+from semtel_dagster.requests import parts
 from semtel_dagster.requests.journal import COMPACT_ABOVE, Journal, compact
 from semtel_dagster.requests.parts import PartReader, parts_in
 from tests.requests.builders import batch_of, hash_of, record
@@ -136,6 +137,40 @@ def test_compaction_keeps_every_answer_once_and_leaves_live_parts_alone(tmp_path
     assert len(Journal(tmp_path, NAME, PRINT)) == len(asked)
     assert len(reader.lookup(hashes("0", "shared"), ["m"])) == 2  # an open reader goes on
     live.close()
+
+
+def test_a_compaction_while_a_journal_opens_hides_nothing(tmp_path, monkeypatch):
+    """Tasks of a cluster open the journal at the same moment, and one of them compacts it."""
+    for number in range(COMPACT_ABOVE + 1):
+        write(tmp_path, batch_of(record(f"text {number}")))
+    listed = []
+
+    def list_then_compact(folder):
+        paths = parts_in(folder)
+        if not listed:
+            listed.append(paths)
+            compact(tmp_path, NAME, PRINT)
+        return paths
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "parts_in", list_then_compact)
+        assert len(Journal(tmp_path, NAME, PRINT)) == COMPACT_ABOVE + 1
+    assert len(listed[0]) == COMPACT_ABOVE + 1
+
+
+def test_a_part_has_its_name_only_when_it_is_locked(tmp_path, monkeypatch):
+    """Else a compaction that comes between could take it for one that nobody writes, and remove it."""
+    named = []
+    lock = parts.fcntl.flock
+
+    def spying(file, operation):
+        named.append(parts_in(tmp_path / NAME / PRINT))
+        lock(file, operation)
+
+    monkeypatch.setattr(parts.fcntl, "flock", spying)
+    write(tmp_path, batch_of(record("a")))
+    assert named == [[]]
+    assert len(parts_in(tmp_path / NAME / PRINT)) == 1
 
 
 def test_few_parts_are_not_worth_a_compaction(tmp_path):

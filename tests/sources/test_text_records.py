@@ -9,7 +9,8 @@ from semtel_dagster.sources import text_records
 from semtel_dagster.sources.rules import Rejection
 from semtel_dagster.sources.text_records import csv_rows, json_lines, json_values, parse_json
 
-VALUES = st.dictionaries(st.text(max_size=5), st.one_of(st.text(), st.integers(), st.none()), max_size=3)
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+VALUES = st.dictionaries(st.text(max_size=5), st.one_of(st.text(), WHOLE, st.none()), max_size=3)
 
 
 def summary(records):

@@ -1,0 +1,68 @@
+import pytest
+
+from semtel_dagster.loopback.process import serve
+from semtel_dagster.loopback.script import Script
+from semtel_dagster.requests.check import check_endpoint
+from semtel_dagster.settings import EndpointSettings
+from tests.requests.builders import endpoint, plan
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serve(Script()) as running:
+        yield running
+
+
+def findings(server, tmp_path, script, **fields):
+    server.set_script(script)
+    one = endpoint(server.base_url, **fields)
+    return [(finding.level, finding.text) for finding in check_endpoint(one, plan(tmp_path, one))]
+
+
+def test_an_endpoint_that_answers_is_fine(server, tmp_path):
+    ((level, text),) = findings(server, tmp_path, Script())
+    assert level == "ok"
+    assert "m answers at" in text
+
+
+def test_an_unknown_model_is_told_with_the_known_ones(server, tmp_path):
+    ((level, text),) = findings(server, tmp_path, Script(models=("small", "large")))
+    assert level == "error"
+    assert "knows no model 'm'" in text
+    assert "large, small" in text
+
+
+def test_a_wrong_key_is_told_by_its_variable_and_never_shown(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MADE_UP", "wrong-secret")
+    ((level, text),) = findings(server, tmp_path, Script(api_key="right"), api_key_env="MADE_UP")
+    assert level == "error"
+    assert "MADE_UP" in text
+    assert "wrong-secret" not in text
+
+
+def test_a_missing_key_is_told(server, tmp_path):
+    ((level, text),) = findings(server, tmp_path, Script(), api_key_env="NO_SUCH_KEY")
+    assert (level, "export it" in text) == ("error", True)
+
+
+def test_what_is_lacking_is_a_note(server, tmp_path):
+    found = findings(server, tmp_path, Script(structured_outputs=False, unsupported_parameters=("max_tokens",)))
+    assert [level for level, _ in found] == ["ok", "note", "note"]
+
+
+def test_nothing_listening_is_told_with_the_address(tmp_path):
+    one = endpoint("http://127.0.0.1:9/v1")
+    (finding,) = check_endpoint(one, plan(tmp_path, one))
+    assert finding.level == "error"
+    assert "nothing listens at http://127.0.0.1:9/v1" in finding.text
+
+
+def test_a_web_page_is_no_endpoint(server, tmp_path):
+    ((level, text),) = findings(server, tmp_path, Script(faults={"html_200": 1.0}))
+    assert (level, "/v1" in text) == ("error", True)
+
+
+def test_the_embedded_model_needs_its_factory(tmp_path):
+    one = EndpointSettings(name="embedded", kind="embedded")
+    assert check_endpoint(one, plan(tmp_path, one))[0].level == "error"
+    assert check_endpoint(one, plan(tmp_path, one, local_model=object))[0].level == "ok"
