@@ -92,7 +92,8 @@ class DatasetIOManager(BasePolarsUPathIOManager):
 
     def scan_df_from_path(self, path: UPath, context: dg.InputContext) -> pl.LazyFrame:
         """Scans a partition as a Polars frame."""
-        return nw.to_native(PolarsEngine().scan([str(path)]))
+        lazy: pl.LazyFrame = nw.to_native(PolarsEngine().scan([str(path)]))
+        return lazy
 
     def _load(self, context: dg.InputContext, paths: list[UPath]) -> Any:
         missing = [str(path) for path in paths if not any(Path(str(path)).glob("*.parquet"))]

@@ -29,6 +29,7 @@ def start(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path, number):
     rows = [conversation(n, f"a question about {n * 7919}", "an answer", user=f"u{n}") for n in range(ROWS)]

@@ -14,7 +14,7 @@ from tests.pipeline import FIRST_WEEK, conversation, project, run_weeks, table
 
 PARTITIONED = {
     dg.MultiPartitionsDefinition: "grid",
-    dg.TimeWindowPartitionsDefinition: "weekly",
+    dg.WeeklyPartitionsDefinition: "weekly",
     dg.StaticPartitionsDefinition: "classifier",
 }
 SECRET = "Zanzibar-Quokka-4711"
@@ -200,6 +200,7 @@ def test_the_graph_is_what_the_design_says(tmp_path):
     }
     assert sorted(key.name for key in graph.asset_check_keys) == [
         "answers_are_current",
+        "evaluation_lets_it_run",
         "groups_account_for_the_sample",
         "labels_account_for_the_sample",
         "quarantine_is_small",

@@ -128,7 +128,14 @@ class Endpoint:
     def _refuse(self, flight: Flight, outcome: Outcome, now: float) -> None:
         self.refused += 1
         self.breaker.succeed()
-        self.limiter.refuse(now, flight.began, flight.reserved, outcome.retry_after, outcome.dimension)
+        self.limiter.refuse(
+            now,
+            flight.began,
+            flight.reserved,
+            outcome.retry_after,
+            outcome.dimension,
+            exhausted=outcome.exhausted,
+        )
         if outcome.dimension == "load":
             self._take_overload(flight, now)
 

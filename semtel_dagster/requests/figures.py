@@ -89,6 +89,25 @@ class Figures:
     rate: float = 0.0
     endpoints: tuple[EndpointFigures, ...] = ()
 
+    @classmethod
+    def of(cls, each: tuple[EndpointFigures, ...], answered: int, failed: int, retried: int, hedged: int) -> Figures:
+        """The sum over the endpoints, with the counts of rows."""
+        return cls(
+            done=answered + failed,
+            answered=answered,
+            failed=failed,
+            calls=sum(one.calls for one in each),
+            refused=sum(one.refused for one in each),
+            retried=retried,
+            hedged=hedged,
+            in_flight=sum(one.in_flight for one in each),
+            input_tokens=sum(one.input_tokens for one in each),
+            cached_tokens=sum(one.cached_tokens for one in each),
+            output_tokens=sum(one.output_tokens for one in each),
+            cost_usd=sum(one.cost_usd for one in each),
+            endpoints=each,
+        )
+
     @property
     def seconds_left(self) -> float | None:
         """An estimate of the time to go; None while the total or the rate is unknown."""

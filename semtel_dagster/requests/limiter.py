@@ -129,7 +129,9 @@ class Limiter:
         new_event = sent_at >= self._event_at and not was_probe
         if new_event:
             new_event = self._counts(self.tokens if by_tokens else self.requests, exhausted=exhausted)
-        self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now, lone=self._lone, often=self._often)
+        self.requests.refuse(
+            1.0, new_event=new_event and learns and not by_tokens, now=now, lone=self._lone, often=self._often
+        )
         self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now, lone=self._lone, often=self._often)
         if new_event or was_probe:
             again = self._event_at > -inf and self._sent < FEW

@@ -39,6 +39,7 @@ class Outcome(msgspec.Struct, gc=False):
         retry_after: Seconds that the endpoint asked to wait.
         dimension: Which budget a refusal is about: "requests", "tokens", or "" where unknown.
         parameter: The parameter that is not supported.
+        exhausted: Whether a refusal's headers show that nothing remains of a budget.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Outcome(msgspec.Struct, gc=False):
     retry_after: float | None = None
     dimension: str = ""
     parameter: str = ""
+    exhausted: bool = False
 
     @property
     def reason(self) -> str:

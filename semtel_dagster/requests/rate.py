@@ -6,24 +6,23 @@ Waiting and headers do not.
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 
+from semtel_dagster.requests.growth import CUT, cubic, measured_time
+from semtel_dagster.requests.recent import RecentRate
+
 HEADROOM = 0.997
-CUT = 0.03
-CALLS_BETWEEN_PROBES = (220, 0)  # steady, unsteady
-SHARED_CALLS_BETWEEN_PROBES = (150, 90)  # of each; a share moves though the quota does not
+CALLS_BETWEEN_PROBES = 220
 SHORTEST_HOLD_S = 3.0
 LONGEST_HOLD_S = 15.0
 LOST_SHARE = 0.03
-DOUBLING_S = 2.0
 BURST_S = 0.1
-RECENT_S = 1.0
 LEAST_ACCEPTED = 4
 UNSURE_CUT = 0.6
 BEYOND = 1.08
 SHARED_CUT = 0.15
 REGAIN_S = 5.0
+LEAST_REGAIN_CALLS = 70
 REGAIN_RATE = 50.0
 SMALL_STEP = 0.985
 MIDDLE_STEP = 0.9
@@ -47,33 +46,15 @@ class LearnedRate:
     bucket allows it, a window of one second does not. Where several processes share the endpoint, the others have used
     it meanwhile.
 
-    Several processes on one endpoint step down by a share of what they send and regain it in about the same time,
-    whatever that share is. Refusals meet the greedier one more often, so they drift to equal shares (Chiu, Jain 1989).
+    Several processes on one endpoint step down by a share of what they send and step up by nearly equal amounts.
+    Refusals meet the greedier one more often, so they drift to equal shares (Chiu, Jain 1989).
     """
 
     __slots__ = (
-        "_accepted",
-        "_age",
-        "_cap",
-        "_credit",
-        "_early",
-        "_event",
-        "_last",
-        "_level",
-        "_lone",
-        "_lost",
-        "_often",
-        "_owed",
-        "_plateau",
-        "_recent",
-        "_resumed_at",
-        "_since",
-        "_steady",
-        "_sure",
-        "_tasks",
-        "_trust",
-        "_unused",
-    )
+        "_accepted", "_age", "_cap", "_credit", "_early", "_event", "_last", "_level",
+        "_lone", "_lost", "_often", "_owed", "_plateau", "_recent", "_resumed_at", "_since",
+        "_steady", "_sure", "_tasks", "_trust", "_unused",
+    )  # fmt: skip
 
     def __init__(self, per_minute: float | None = None, tasks: int = 1) -> None:
         """Starts from a configured limit per minute, shared with so many tasks, or from nothing known."""
@@ -87,7 +68,7 @@ class LearnedRate:
         self._age = self._hold
         self._level = 1.0
         self._last = 0.0
-        self._recent: deque[list[float]] = deque()
+        self._recent = RecentRate()
         self._accepted = 0.0
         self._since: tuple[float, float] | None = None
         self._event: list[float] | None = None
@@ -103,13 +84,7 @@ class LearnedRate:
             return inf
         if self._tasks > 1:
             return min(self._plateau * (1 + SHARED_CUT * self._age / self._regain_s), self._cap)
-        hold = self._hold
-        phase = self._age / hold - 1
-        if phase <= 0.5:
-            factor = 1 + CUT * (phase**3 if phase < 0 else phase)
-        else:
-            factor = (1 + CUT / 2) * 2.0 ** min((phase - 0.5) * hold / DOUBLING_S, 6.0)
-        return min(self._plateau * factor, self._cap)
+        return min(self._plateau * cubic(self._age, self._hold), self._cap)
 
     @property
     def known(self) -> bool:
@@ -125,17 +100,18 @@ class LearnedRate:
     def _hold(self) -> float:
         if self._plateau in (inf, 0.0):
             return SHORTEST_HOLD_S
-        calls, unsteady_calls = CALLS_BETWEEN_PROBES
-        by_calls = min(calls / self._plateau, LONGEST_HOLD_S)
+        by_calls = min(CALLS_BETWEEN_PROBES / self._plateau, LONGEST_HOLD_S)
         full = max(by_calls, min(self._lost / LOST_SHARE, 2 * LONGEST_HOLD_S), SHORTEST_HOLD_S)
-        if self._steady:
-            return full
-        return max(full / 8, SHORTEST_HOLD_S / 3, min(unsteady_calls / self._plateau, LONGEST_HOLD_S / 2))
+        return full if self._steady else max(full / 8, SHORTEST_HOLD_S / 3)
 
     @property
     def _regain_s(self) -> float:
-        """Seconds in which a process with others regains what a refusal cost it: the same pace for large and small."""
-        return min(max(REGAIN_S * (REGAIN_RATE / max(self._plateau, 0.01)) ** 0.25, REGAIN_S / 2), LONGEST_HOLD_S)
+        """Seconds in which a process with others regains what a refusal cost it: longer for the larger share.
+
+        So the increase is nearly additive, which is what brings shares together; few calls set a bound to it.
+        """
+        pace = REGAIN_S * (max(self._plateau, 0.01) / REGAIN_RATE) ** 0.5
+        return float(min(max(pace, LEAST_REGAIN_CALLS / max(self._plateau, 0.01)), LONGEST_HOLD_S))
 
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""
@@ -147,12 +123,7 @@ class LearnedRate:
     def spend(self, now: float, units: float) -> None:
         """Takes units; the level may fall below zero, which later calls wait for."""
         self._accepted += units
-        if self._recent and now - self._recent[-1][0] < RECENT_S / 10:
-            self._recent[-1][1] += units
-        else:
-            self._recent.append([now, units])
-            while self._recent[0][0] < now - RECENT_S * 1.1:
-                self._recent.popleft()
+        self._recent.add(now, units)
         if self._plateau != inf:
             self._level -= units
 
@@ -182,13 +153,12 @@ class LearnedRate:
             often: Whether the endpoint often refuses by chance, so that what is measured says less.
         """
         self._accepted -= units
-        if self._recent:
-            self._recent[-1][1] -= units
+        self._recent.take_back(units)
         if self._event is not None:
             self._event[1] -= units
         elif new_event:
             self._lone, self._often = lone, often
-            self._event = [now, self._recently(now)]
+            self._event = [now, self._recent.per_second(now)]
             if self._credit > units and now - self._resumed_at < 1.0 + 3 * self._credit / self.rate:
                 self._trust *= 0.5
 
@@ -203,7 +173,7 @@ class LearnedRate:
             return
         event_at, recent = self._event
         self._event = None
-        elapsed = self._measured_time(event_at, now)
+        elapsed = measured_time(self._since, event_at, now, self._unused)
         enough = elapsed >= 0.25 and self._accepted >= LEAST_ACCEPTED * unit
         measured = self._accepted / elapsed if enough else 0.0
         early = self._is_early(event_at)
@@ -251,21 +221,6 @@ class LearnedRate:
         self._early = self._early + 1 if self._age < self._hold and accepted > 0.85 * self.rate else 0
         return self._early
 
-    def _measured_time(self, event_at: float, now: float) -> float:
-        """Seconds over which what was accepted is the whole quota.
-
-        A bucket is empty at both events, so the time between them counts. A window is used up at both, so the time
-        between the ends of both pauses counts; the shorter one is right where they differ much. What a pause let
-        expire does not count.
-        """
-        if self._since is None:
-            return 0.0
-        since_event, since_resume = self._since
-        elapsed = event_at - since_event
-        if elapsed >= 2.0 or now - event_at >= 2.0:
-            elapsed = min(elapsed, now - since_resume) - self._unused
-        return max(elapsed, 0.1)
-
     def _learn(self, event_at: float, now: float, plateau: float, *, sure: bool) -> None:
         self._steady = sure and abs(plateau - self._plateau) < STEADY * self._plateau
         self._plateau = min(plateau, self._cap)
@@ -286,7 +241,3 @@ class LearnedRate:
             self._owed -= extra
             self._level = min(self._level + passed * rate + extra, depth)
         self._last = now
-
-    def _recently(self, now: float) -> float:
-        inside = [(at, units) for at, units in self._recent if at >= now - RECENT_S]
-        return sum(units for _, units in inside) / max(now - inside[0][0], 0.2) if inside else 0.0

@@ -97,7 +97,12 @@ def read_reply(status: int, body: bytes, header: Header) -> Outcome:
         if "insufficient_quota" in words:
             return Outcome(Kind.UNUSABLE, "insufficient_quota", status)
         return Outcome(
-            Kind.REFUSED, "rate_limited", status, retry_after=retry_after(header), dimension=_dimension(words, header)
+            Kind.REFUSED,
+            "rate_limited",
+            status,
+            retry_after=retry_after(header),
+            dimension=_dimension(words, header),
+            exhausted=any(header(f"x-ratelimit-remaining-{budget}") == "0" for budget in ("requests", "tokens")),
         )
     if status in _UNUSABLE:
         return Outcome(Kind.UNUSABLE, _UNUSABLE[status], status)

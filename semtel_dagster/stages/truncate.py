@@ -7,6 +7,7 @@ of these the end. A cap per message, if set, comes first. Where a stretch of tex
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,30 +58,33 @@ def truncate(sampled: Frame, options: TruncateSettings, engine: Engine) -> Frame
         One row of `tables.TRUNCATED_CONVERSATIONS` for each, in the same order.
     """
     columns = sampled.select(*_CARRIED, "messages")
-    return engine.map_batches(columns, TruncateBatches(options), TRUNCATED_CONVERSATIONS)
+    # A task of a cluster has one core.
+    threads = 1 if engine.distributed else os.cpu_count() or 1
+    return engine.map_batches(columns, TruncateBatches(options, threads), TRUNCATED_CONVERSATIONS)
 
 
-def truncate_turns(conversations: list[list[Turn]], options: TruncateSettings) -> list[Truncated]:
+def truncate_turns(conversations: list[list[Turn]], options: TruncateSettings, threads: int = 1) -> list[Truncated]:
     """The transcripts of some conversations within the budget; each depends on its conversation alone."""
     texts = [render(turns) for turns in conversations]
     return [
         _truncate_one(text, turns, ends, options)
-        for text, turns, ends in zip(texts, conversations, token_ends(texts), strict=True)
+        for text, turns, ends in zip(texts, conversations, token_ends(texts, threads), strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class TruncateBatches:
-    """The row function of `truncate`."""
+    """The row function of `truncate`; tokens are counted by so many threads."""
 
     options: TruncateSettings
+    threads: int = 1
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Batches of sampled conversations to batches of truncated ones."""
         for batch in batches:
             conversations = _turns(batch.column("messages"))
             for first, last in _parts(conversations):
-                found = truncate_turns(conversations[first:last], self.options)
+                found = truncate_turns(conversations[first:last], self.options, self.threads)
                 yield _batch(batch.slice(first, last - first), conversations[first:last], found)
 
 

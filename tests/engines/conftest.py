@@ -16,7 +16,11 @@ from semtel_dagster.engines.spark import SparkEngine
 from tests.engines.cluster import connect_server, environment, standalone
 
 SMALL = {"spark.sql.shuffle.partitions": 4, "spark.driver.memory": "1g", "spark.executor.memory": "512m"}
-ENGINES = ["polars", *(pytest.param(each, marks=pytest.mark.spark) for each in ("local", "cluster", "connect"))]
+ENGINES = [
+    "polars",
+    pytest.param("local", marks=pytest.mark.spark),
+    *(pytest.param(each, marks=[pytest.mark.spark, pytest.mark.slow]) for each in ("cluster", "connect")),
+]
 
 
 @pytest.fixture(scope="session", params=ENGINES)

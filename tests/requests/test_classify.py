@@ -168,13 +168,23 @@ def test_the_rows_own_faults_are_remembered_and_others_are_asked_again(server, t
 
 
 def test_all_faults_together(server, tmp_path):
-    shares = dict.fromkeys([*FAULTS, "content_type"], 0.2 / 12)
+    shares = dict.fromkeys([*FAULTS, "content_type", "refused_429"], 0.2 / 13)
     server.set_script(Script(latency=QUICK, faults=shares))
     table, figures = run(plan(tmp_path, endpoint(server.base_url)), texts(2000))
     rows = table.to_pylist()
     assert len({row["content_hash"] for row in rows}) == len(rows) == 2000
     assert {row["error"] for row in rows if row["status"] == "failed"} <= {FAULTS[fault] for fault in OF_THE_ROW}
     assert figures.done == 2000
+
+
+def test_random_refusals_cost_in_proportion(server, tmp_path):
+    server.set_script(Script(latency=QUICK, faults={"refused_429": 0.015}))
+    began = time.monotonic()
+    table, figures = run(plan(tmp_path, endpoint(server.base_url)), texts(2000))
+    undisturbed = 2000 / 150
+    assert set(table["status"].to_pylist()) == {"answered"}
+    assert figures.refused > 10
+    assert time.monotonic() - began < undisturbed
 
 
 def test_a_hang_is_cut_by_the_timeout(server, tmp_path):
