@@ -143,8 +143,7 @@ class Engine:
         row.attempts += 1
         row.flights = (*row.flights, flight)
         self._flying[flight] = None
-        task = self._loop.create_task(self._call(flight))
-        flight.task = task
+        flight.task = task = self._loop.create_task(self._call(flight))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -167,8 +166,7 @@ class Engine:
 
     def _take_down(self, flight: Flight) -> None:
         del self._flying[flight]
-        row = flight.row
-        row.flights = tuple(other for other in row.flights if other is not flight)
+        flight.row.flights = tuple(other for other in flight.row.flights if other is not flight)
 
     def _land(self, flight: Flight, outcome: Outcome) -> None:
         now = monotonic()
