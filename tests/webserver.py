@@ -50,9 +50,12 @@ class Webserver:
         end, value = time.monotonic() + seconds, ""
         while time.monotonic() < end:
             found: Any = self.query(text)
-            for step in path:
-                found = found[step] if isinstance(step, str) or len(found) > step else ""
-            value = str(found)
+            try:
+                for step in path:
+                    found = found[step]
+                value = str(found)
+            except (IndexError, KeyError):  # not there yet
+                value = ""
             if value in wanted:
                 return value
             time.sleep(2)

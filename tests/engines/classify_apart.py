@@ -50,7 +50,9 @@ class Order:
         """Starts the process; its output goes to `folder`/driver.log."""
         command = [sys.executable, "-m", "tests.engines.classify_apart", json.dumps(dataclasses.asdict(self))]
         with (Path(self.folder) / "driver.log").open("wb") as log:
-            variables = os.environ | environment()
+            # A Connect session of this process leaves variables that would make the driver look for its server.
+            own = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+            variables = own | environment()
             return subprocess.Popen(command, env=variables, cwd=CHECKOUT, stdout=log, stderr=log)
 
     def answers(self) -> pl.DataFrame:
