@@ -6,13 +6,16 @@ import dagster as dg
 
 from semtel_dagster import interrupts, tables
 from semtel_dagster.automation import PROMPTS, weekly
+from semtel_dagster.batches.splitting import let_wait
+from semtel_dagster.checks import stop_at_gate
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame, count_rows
-from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.packing.asking import Company, asking, company_of
+from semtel_dagster.partitions import Partitions, classifier_of, week_of
 from semtel_dagster.planning.budgets import under_budget
 from semtel_dagster.progress import Progress
 from semtel_dagster.prompts.archive import keep
-from semtel_dagster.repair import AskAndRepair
+from semtel_dagster.reducers import BatchSettings
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import Settings
@@ -41,19 +44,29 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         engine: dg.ResourceParam[Engine],
     ) -> Frame:
         """One raw answer per distinct conversation. What was paid for before comes from the journal."""
+        stop_at_gate(context, settings, prompts, request_plan)
         prompt = prompts[classifier_of(context.partition_key)]
         keep(prompt, settings.storage)
         interrupts.listen()
         context.add_output_metadata({"prompt_fingerprint": prompt.fingerprint})
         plan, total = under_budget(request_plan, context), count_rows(distinct_conversations)
         classify = ClassifyBatches(prompt, plan, progress.listener(context), total)
-        return ask(distinct_conversations, classify, engine)
+        company = company_of(settings, prompts, prompt.classifier.name)
+        context.add_output_metadata(company.as_metadata() if company else {})
+        return ask(distinct_conversations, classify, engine, settings.batch, week_of(context.partition_key), company)
 
     return responses
 
 
-def ask(distinct: Frame, classify: ClassifyBatches, engine: Engine) -> Frame:
-    """The answers by content hash, asked for by all of the engine's tasks, each with its share of the endpoints."""
+def ask(distinct: Frame, classify: ClassifyBatches, engine: Engine, batch: BatchSettings, week: str,
+        company: Company | None = None) -> Frame:  # fmt: skip
+    """The answers by content hash, asked for by all of the engine's tasks, each with its share of the endpoints.
+
+    What may wait goes into batch files first, and has no answer yet in this table. Calls in company are not batched:
+    their answers are filed under names of their own, and a batch would ask again what they have answered.
+    """
+    waits = batch if company is None else batch.model_copy(update={"enabled": False})
     shared = replace(classify, plan=classify.plan.shared_by(engine.tasks))
+    function = let_wait(asking(shared, company), distinct, engine, classify.prompt, classify.plan, waits, week)
     spread = engine.spread(distinct, "content_hash")
-    return engine.map_batches(spread, AskAndRepair(shared), tables.RESPONSES).sort("content_hash")
+    return engine.map_batches(spread, function, tables.RESPONSES).sort("content_hash")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from semtel_dagster.automation import weekly
+from semtel_dagster.earlier import earlier_representatives
 from semtel_dagster.embedding.providers import embedding_provider
 from semtel_dagster.engines.base import Engine, Frame
 from semtel_dagster.partitions import Partitions
@@ -23,32 +24,41 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """One embedding per distinct transcript, stored once and used by every classifier."""
         return embed(truncated_conversations, embedding_provider(settings, post_for), engine)
 
+    # Subsettable, since Dagster 1.13 refuses about every third backfill that is launched from the UI otherwise ("Targeted
+    # subset must match between every key in a non-subsettable multi-asset"): it compares the two outputs' partitions by
+    # a field that depends on the order of a set of parents.
     @dg.multi_asset(
         partitions_def=partitions.weekly,
         group_name="prepare",
+        can_subset=True,
         outs={
             "distinct_conversations": dg.AssetOut(
                 description="One representative per group of duplicates: the conversations that models are asked "
                 "about.",
                 kinds={"parquet"},
                 automation_condition=weekly(),
+                is_required=False,
             ),
             "duplicate_groups": dg.AssetOut(
                 description="Which representative stands for which conversation, and how similar they are.",
                 kinds={"parquet"},
                 automation_condition=weekly(),
+                is_required=False,
             ),
         },
     )
     def deduplicate_conversations(
+        context: dg.AssetExecutionContext,
         truncated_conversations: Frame,
         conversation_embeddings: Frame,
         settings: dg.ResourceParam[Settings],
         engine: dg.ResourceParam[Engine],
     ) -> Iterator[dg.Output[object]]:
         """Groups exact and near duplicates."""
-        groups = deduplicate(truncated_conversations, conversation_embeddings, settings.dedupe, engine)
-        yield dg.Output(groups.distinct, "distinct_conversations")
-        yield dg.Output(groups.groups, "duplicate_groups")
+        earlier = earlier_representatives(settings, context.partition_key, engine)
+        groups = deduplicate(truncated_conversations, conversation_embeddings, settings.dedupe, engine, earlier)
+        for name, frame in (("distinct_conversations", groups.distinct), ("duplicate_groups", groups.groups)):
+            if dg.AssetKey(name) in context.selected_asset_keys:
+                yield dg.Output(frame, name)
 
     return [conversation_embeddings, deduplicate_conversations]

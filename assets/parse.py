@@ -5,8 +5,9 @@ import dagster as dg
 from semtel_dagster.automation import weekly
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame
-from semtel_dagster.labels.batches import ParseResponses
 from semtel_dagster.partitions import Partitions, classifier_of
+from semtel_dagster.repair import parser_for
+from semtel_dagster.settings import Settings
 from semtel_dagster.stages.parse import parse
 
 
@@ -18,12 +19,13 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         responses: Frame,
         duplicate_groups: Frame,
+        settings: dg.ResourceParam[Settings],
         prompts: dg.ResourceParam[Prompts],
         engine: dg.ResourceParam[Engine],
     ) -> Frame:
-        """One label per conversation and task, with how it came to be: exact, cleaned, matched, invalid."""
+        """One label per conversation and task, with how it came to be: exact, cleaned, matched, repaired, invalid."""
         prompt = prompts[classifier_of(context.partition_key)]
-        parser = ParseResponses(prompt.classifier)
+        parser = parser_for(prompt.classifier, settings.requests)
         context.add_output_metadata(
             {"prompt_fingerprint": prompt.fingerprint, "parser_fingerprint": parser.fingerprint}
         )

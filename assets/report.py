@@ -9,6 +9,7 @@ from semtel_dagster.classifiers import Prompts
 from semtel_dagster.estimation.change import changes
 from semtel_dagster.estimation.suppression import hidden_cells
 from semtel_dagster.partitions import Partitions
+from semtel_dagster.publishing import fetch_reported, publish_report
 from semtel_dagster.reporting.report import Statistics
 from semtel_dagster.reporting.weekly import write_report
 from semtel_dagster.settings import Settings
@@ -29,11 +30,13 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """One self-contained HTML page of the week, and the warehouse with every table."""
         week = dt.date.fromisoformat(context.partition_key)
+        fetch_reported(settings, context.partition_key)
         written = write_report(settings, week, prompts, Statistics(changes, hidden_cells))
         return dg.MaterializeResult(
             metadata={
                 "report": dg.MetadataValue.url(written.page.as_uri()),
                 "warehouse": dg.MetadataValue.path(str(written.warehouse)),
+                **publish_report(settings, written.page),
                 **written.figures,
             }
         )

@@ -17,6 +17,6 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         sampled_conversations: Frame, settings: dg.ResourceParam[Settings], engine: dg.ResourceParam[Engine]
     ) -> Frame:
         """Transcripts cut to the token budget, with the cuts marked and the tokens counted."""
-        return truncate(sampled_conversations, settings.truncate, engine)
+        return truncate(sampled_conversations, settings.truncate, engine, settings.compress)
 
     return truncated_conversations

@@ -1,132 +1,149 @@
-"""CPU per conversation of the whole classify path, beside the bare client it is built on.
+"""CPU per conversation of the whole classify path, side by side with the clients that others use.
 
-    python benchmarks/classify_cpu.py [--rows 20000] [--in-flight 2000]
+    python benchmarks/classify_cpu.py [--rows 30000] [--in-flight 2000] [--peer-rows 1500]
 
-A loopback server with 100 ms latency in processes of its own; 8 KB prompts. `path` goes from Arrow batches to flushed
-journal (look-up, body, rotation, limits, call, decoding, table rows, fsync); `bare` sends the same bodies with the
-same client and reads the replies, nothing else; `sdk` is the openai package's typed call, on fewer rows. CPU is the
-process's own, all threads. Ratios within one run are what counts: the machine may be busy.
+A loopback server with 100 ms latency in a process of its own; 8 KB prompts. Every client runs in a child process that
+reports its own CPU (user and system, all threads and children), after it was warmed up. `ours` goes from Arrow batches
+to flushed journal: look-up, body, rotation, limits, call, decoding, table rows, fsync. `bare` sends the same bodies
+with the same client library and reads the replies, nothing else. The peers send the same prompt from environments of
+their own (made at the first run, in a minute or two), on fewer rows, at several concurrencies of which the cheapest
+counts. The server confirms that each client made its calls. Ratios within one run are what counts: the machine may be
+busy.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
 import polars as pl
-import pyarrow as pa
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from semtel_dagster.loopback.process import serve
+from benchmarks.peers.environments import python_of
+from semtel_dagster.loopback.process import LoopbackServer, serve
 from semtel_dagster.loopback.script import Script
-from semtel_dagster.requests.body import compile_body
-from semtel_dagster.requests.classify import ClassifyBatches
-from tests.requests.builders import batches, endpoint, plan, prompt
 
-RESULTS = Path(__file__).parent / "results"
-FILL = "The quick brown fox jumps over the lazy dog. " * 178
-
-
-def text(number: int) -> str:
-    return f"{number} {FILL}"
-
-
-def rows(count: int) -> Iterator[pa.RecordBatch]:
-    for at in range(0, count, 1024):
-        yield from batches([text(number) for number in range(at, min(at + 1024, count))], 1024)
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PEERS = {
+    "openai_default": "openai",
+    "openai": "openai",
+    "lm_deluge": "lm_deluge",
+    "flexllm": "flexllm",
+    "litellm": "litellm",
+    "curator": "curator",
+}
+PEERS_IN_FLIGHT = (64, 256)
+ROUNDS = 2
 
 
-def path(base_url: str, count: int, in_flight: int) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        a_plan = plan(folder, endpoint(base_url), requests={"max_in_flight": in_flight}, start_in_flight=in_flight)
-        return sum(batch.num_rows for batch in ClassifyBatches(prompt(), a_plan)(rows(count)))
+@dataclass(frozen=True)
+class Figure:
+    """One measured run of a client; `failed` says why there is none."""
+
+    client: str
+    in_flight: int
+    cpu_ms: float = float("inf")
+    per_second: float = 0.0
+    failed: str = ""
 
 
-def bare(base_url: str, count: int, in_flight: int) -> int:
-    from pyreqwest.client import ClientBuilder
-
-    template = compile_body(prompt(), "m")
-
-    async def main() -> int:
-        client = ClientBuilder().pool_max_idle_per_host(in_flight).build()
-        numbers = iter(range(count))
-        answered = 0
-
-        async def worker() -> None:
-            nonlocal answered
-            for number in numbers:
-                body = template.render(text(number))
-                headers = {"content-type": "application/json"}
-                response = (
-                    await client.post(f"{base_url}/chat/completions").headers(headers).body_bytes(body).build().send()
-                )
-                await response.bytes()
-                answered += 1
-
-        await asyncio.gather(*(worker() for _ in range(in_flight)))
-        await client.close()
-        return answered
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+def measure(client: str, python: Path, server: LoopbackServer, rows: int, in_flight: int) -> Figure:
+    """Runs a client's script; its answers and the server's count must both be complete."""
+    name = f"{client}-{in_flight}-{rows}-{os.urandom(3).hex()}"
+    command = [python, HERE / "peers" / f"ask_{client}.py", server.url_for(name), str(rows), str(in_flight)]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)} if python == Path(sys.executable) else dict(os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    if done.returncode:
+        return Figure(client, in_flight, failed=_last_line(done.stderr))
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    answered = server.stats(conversations=False)["clients"][name]["answered"]
+    if figures["answered"] != rows or answered < rows:
+        return Figure(client, in_flight, failed=f"answered {figures['answered']} of {rows}")
+    return Figure(client, in_flight, figures["cpu_s"] / rows * 1000, rows / figures["wall_s"])
 
 
-def sdk(base_url: str, count: int, in_flight: int) -> int:
-    import openai
-
-    async def main() -> int:
-        async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
-            numbers = iter(range(count))
-
-            async def worker() -> int:
-                done = 0
-                for number in numbers:
-                    messages = [{"role": "user", "content": text(number)}]
-                    await client.chat.completions.create(model="m", messages=messages, max_tokens=20)
-                    done += 1
-                return done
-
-            return sum(await asyncio.gather(*(worker() for _ in range(in_flight))))
-
-    return asyncio.run(main())
+def _last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["no reason given"])[-1][:60]
 
 
-def measure(what: Callable[[str, int, int], int], base_url: str, count: int, in_flight: int) -> tuple[float, float]:
-    """CPU milliseconds a call, and calls a second."""
-    cpu, wall = time.process_time(), time.monotonic()
-    assert what(base_url, count, in_flight) == count
-    return (time.process_time() - cpu) / count * 1000, count / (time.monotonic() - wall)
+def measure_all(server: LoopbackServer, given: argparse.Namespace) -> list[Figure]:
+    """Ours and the bare client in turns, then each peer at several concurrencies."""
+    mine = Path(sys.executable)
+    figures = [
+        measure(client, mine, server, given.rows, given.in_flight) for _ in range(ROUNDS) for client in ("bare", "ours")
+    ]
+    figures += [measure(client, mine, server, given.rows // 2, 256) for client in ("bare", "ours")]
+    for client, environment in PEERS.items():
+        if given.peers is not None and client not in given.peers:
+            continue
+        try:
+            python = python_of(environment)
+        except subprocess.CalledProcessError as error:
+            figures.append(Figure(client, 0, failed=_last_line(error.stderr.decode())))
+            continue
+        figures += [measure(client, python, server, given.peer_rows, at_once) for at_once in PEERS_IN_FLIGHT]
+    return figures
+
+
+def best(figures: list[Figure]) -> list[Figure]:
+    """The cheapest run of each client, ours and the bare one apart by concurrency; cheapest first."""
+    chosen: dict[tuple[str, int], Figure] = {}
+    for figure in figures:
+        key = (figure.client, figure.in_flight if figure.client in {"bare", "ours"} else 0)
+        if key not in chosen or figure.cpu_ms < chosen[key].cpu_ms:
+            chosen[key] = figure
+    return sorted(chosen.values(), key=lambda figure: figure.cpu_ms)
+
+
+def show(figures: list[Figure], in_flight: int) -> None:
+    table = Table("client", "in flight", "CPU ms / call", "calls / s", "of ours", "of bare")
+    measured = [figure for figure in figures if not figure.failed]
+    by_name = {figure.client: figure.cpu_ms for figure in measured if figure.in_flight == in_flight}
+    for figure in figures:
+        if figure.failed:
+            table.add_row(figure.client, str(figure.in_flight), figure.failed)
+            continue
+        ratios = [f"{figure.cpu_ms / by_name[name]:.1f}" if name in by_name else "" for name in ("ours", "bare")]
+        table.add_row(
+            figure.client, str(figure.in_flight), f"{figure.cpu_ms:.3f}", f"{figure.per_second:,.0f}", *ratios
+        )
+    Console().print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", table)
+
+
+def draw(figures: list[Figure]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    bars = [
+        {"client": f"{figure.client} ({figure.in_flight} in flight)", "ms": figure.cpu_ms}
+        for figure in figures
+        if not figure.failed
+    ]
+    chart = alt.Chart(pl.DataFrame(bars)).mark_bar()
+    chart = chart.encode(
+        x=alt.X("ms:Q", scale=alt.Scale(type="log"), title="CPU milliseconds per call, logarithmic"),
+        y=alt.Y("client:N", sort="x", title=None),
+    )
+    chart.properties(width=600, title="CPU per conversation").save(RESULTS / "classify_cpu.png")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=30_000)
     parser.add_argument("--in-flight", type=int, default=2_000)
+    parser.add_argument("--peer-rows", type=int, default=1_500)
+    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), help="only these; with none: ours alone")
     given = parser.parse_args()
-    table = Table("what", "in flight", "CPU ms / call", "calls / s", "of bare")
-    figures = []
     with serve(Script(latency={"median_s": 0.1, "sigma": 0.2})) as server:
-        path(server.base_url, 500, 100)
-        runs = [(bare, given.rows, given.in_flight), (path, given.rows, given.in_flight)] * 2
-        runs += [(sdk, given.rows // 20, 200)]
-        base = 0.0
-        for what, count, in_flight in runs:
-            cpu, rate = measure(what, server.base_url, count, in_flight)
-            base = cpu if what is bare else base
-            table.add_row(what.__name__, str(in_flight), f"{cpu:.3f}", f"{rate:,.0f}", f"{cpu / base:.2f}")
-            figures.append({"what": what.__name__, "cpu_ms": cpu})
-    Console().print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", table)
-    RESULTS.mkdir(exist_ok=True)
-    chart = alt.Chart(pl.DataFrame(figures)).mark_bar().encode(x="min(cpu_ms):Q", y=alt.Y("what:N", sort="x"))
-    chart.properties(width=600, title="CPU milliseconds per conversation").save(RESULTS / "classify_cpu.png")
+        figures = best(measure_all(server, given))
+    show(figures, given.in_flight)
+    draw(figures)
 
 
 if __name__ == "__main__":

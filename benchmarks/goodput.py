@@ -1,21 +1,35 @@
 """Goodput against quota: four endpoints whose limits nobody told us, with trouble along the way.
 
-    python benchmarks/goodput.py [--seconds 60]
+    python -m benchmarks.goodput [--seconds 40] [--seeds 701 702 703] [--clients unknown told oracle]
+    python -m benchmarks.goodput --peers [--seeds 701]
 
-Four loopback servers: unequal limits; one slow; one that is down for a while; one whose quota drops to half and comes
-back. The oracle is computed from the scripts: the sum of what each server's limit grants in each second. Printed: what
-was answered against it after ten seconds of warm-up, the share of refused calls, rows lost. The same with the limits
-told (the table's second row) runs against the same script. The plot shows answers per second against the oracle.
+The servers and their trouble are in `trouble`. The oracle is a real client over the same transport that is told the
+limits and the schedule. `unknown` is this project's engine without a word about limits, `told` the engine with the
+quotas in its settings (the cut, the outage and the return are news to it, too). Every client meets the same scripts,
+with fresh servers, one client after the other: clients side by side would compete for the cores. The peers
+(`peers/goodput_*.py`) run in an environment of their own each.
+
+Printed: answers after ten seconds of warm-up against the quota and against the oracle of the same seed, the share of
+refused calls, rows that ended without an answer, and how long it took until a doubled quota (east) and an endpoint
+that was down (west) were used to ninety percent again. The plot shows answers per second.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
+import statistics
+import subprocess
+import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -23,122 +37,154 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from semtel_dagster.loopback.process import LoopbackServer, serve
-from semtel_dagster.loopback.script import Script
+from benchmarks import oracle, trouble
+from benchmarks.trouble import PER_MINUTE
+from semtel_dagster.loopback.process import serve
 from semtel_dagster.requests.classify import ClassifyBatches
 from tests.requests.builders import batches, endpoint, plan, prompt
 
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_S = 10.0
-PER_MINUTE = {"north": 12_000, "east": 6_000, "south": 3_000, "west": 6_000}
+OURS = ("unknown", "told", "oracle")
+PEERS = ("openai", "litellm", "lm_deluge", "flexllm", "curator")
+FIGURES = ("quota", "oracle", "refused", "lost", "doubled_s", "returned_s")
 
 
-def scripts(seconds: float) -> dict[str, Script]:
-    third = seconds / 3
-    common = {"window_s": 1, "retry_after": "ms", "headers": "none"}
-    limits = {name: {**common, "requests_per_minute": value} for name, value in PER_MINUTE.items()}
-    usual = {"median_s": 0.4, "sigma": 0.4}
-    return {
-        "north": Script(latency=usual, limits=limits["north"]),
-        "east": Script(
-            latency=usual,
-            limits=limits["east"],
-            phases=({"at_s": third, "capacity": 0.5}, {"at_s": 2 * third, "capacity": 1.0}),
-        ),
-        "south": Script(latency={"median_s": 3.0, "sigma": 0.4}, limits=limits["south"]),
-        "west": Script(
-            latency=usual,
-            limits=limits["west"],
-            phases=({"at_s": third, "down": "unavailable"}, {"at_s": third + 10, "capacity": 1.0}),
-        ),
-    }
+def classify(urls: dict[str, str], seconds: float, *, told: bool) -> int:
+    """This project's engine with endless rows for so many seconds; the rows that ended without an answer."""
 
+    def rows() -> Iterator[pa.RecordBatch]:
+        for number in count(0, 256):
+            yield from batches([f"row {at}" for at in range(number, number + 256)], 256)
 
-def granted(name: str, second: float, seconds: float) -> float:
-    """Calls that a server's limit grants in a second of the run."""
-    rate, third = PER_MINUTE[name] / 60, seconds / 3
-    if name == "east" and third <= second < 2 * third:
-        return rate / 2
-    if name == "west" and third <= second < third + 10:
-        return 0.0
-    return rate
-
-
-def endless(deadline: list[float]) -> Iterator[pa.RecordBatch]:
-    """Rows until the clock runs out."""
-    import time
-
-    number = 0
-    while time.monotonic() < deadline[0]:
-        yield from batches([f"row {at}" for at in range(number, number + 256)], 256)
-        number += 256
-
-
-def measure(seconds: float, told: bool) -> tuple[dict[str, float], list[dict[str, float | str]]]:
-    import time
-
-    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        servers: dict[str, LoopbackServer] = {
-            name: stack.enter_context(serve(script)) for name, script in scripts(seconds).items()
-        }
+    lost = 0
+    with tempfile.TemporaryDirectory() as folder:
         endpoints = [
-            endpoint(server.base_url, name=name, requests_per_minute=PER_MINUTE[name] if told else None)
-            for name, server in servers.items()
+            endpoint(url, name=name, requests_per_minute=PER_MINUTE[name] if told else None)
+            for name, url in urls.items()
         ]
         a_plan = plan(folder, *endpoints, requests={"timeout_s": 30, "max_in_flight": 2048})
-        figures: list = []
-        deadline = [time.monotonic() + seconds]
-        lost = 0
-        for batch in ClassifyBatches(prompt(), a_plan, figures.append)(endless(deadline)):
+        result = ClassifyBatches(prompt(), a_plan)(rows())
+        deadline = time.monotonic() + seconds
+        for batch in result:
             lost += batch.column("status").to_pylist().count("failed")
-        answered: dict[int, float] = {}
-        refused = calls = 0
-        for name, server in servers.items():
-            stats = server.stats(conversations=False)
-            calls += stats["calls"]
-            refused += stats["refused"]
-            series = stats["series"]
-            for at, count in enumerate(series["answered"]):
-                answered[int(at * series["bucket_s"])] = answered.get(int(at * series["bucket_s"]), 0) + count
-            print(name, json.dumps({key: stats[key] for key in ("calls", "answered", "refused", "statuses")}))
-        print(figures[-1])
-    oracle = {second: sum(granted(name, second, seconds) for name in PER_MINUTE) for second in range(int(seconds))}
+            if time.monotonic() > deadline:
+                break
+        result.close()
+    return lost
+
+
+def run(client: str, seed: int, seconds: float) -> dict[str, Any]:
+    """One client against fresh servers; its figures."""
+    scripts = trouble.scripts(seconds, seed)
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(serve(script)) for name, script in scripts.items()}
+        urls = {name: server.base_url for name, server in servers.items()}
+        if client == "oracle":
+            lost: int | None = 0
+            asyncio.run(oracle.work(urls, scripts, seconds))
+        elif client in OURS:
+            lost = classify(urls, seconds, told=client == "told")
+        else:
+            from benchmarks.peers import goodput_driver
+
+            rows = int(sum(trouble.granted(script, 0, seconds) for script in scripts.values()))
+            lost = goodput_driver.run(client, urls, rows, seconds)
+        stats = {name: server.stats(conversations=False) for name, server in servers.items()}
+    return {"client": client, "seed": seed, "lost": lost, **judge(stats, scripts, seconds)}
+
+
+def judge(stats: dict[str, Any], scripts: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What the servers' counts say about a client."""
+    per_second: Counter[int] = Counter()
+    for each in stats.values():
+        for at, answers in enumerate(each["series"]["answered"]):
+            per_second[int(at * each["series"]["bucket_s"] + 1e-9)] += answers
     inside = range(int(WARM_UP_S), int(seconds) - 1)
-    summary = {
-        "goodput": sum(answered.get(second, 0) for second in inside) / sum(oracle[second] for second in inside),
-        "refused": refused / calls,
-        "lost": lost,
-        "calls": calls,
+    quota = sum(trouble.granted(script, WARM_UP_S, int(seconds) - 1) for script in scripts.values())
+    third = seconds / 3
+    return {
+        "answered": sum(per_second[second] for second in inside),
+        "quota": sum(per_second[second] for second in inside) / quota,
+        "refused": sum(each["refused"] for each in stats.values())
+        / max(sum(each["calls"] for each in stats.values()), 1),
+        "doubled_s": trouble.regained_after(stats["east"], scripts["east"], 2 * third),
+        "returned_s": trouble.regained_after(stats["west"], scripts["west"], third + trouble.DOWN_S),
+        "per_second": [per_second[second] for second in range(int(seconds))],
+        "by_server": {
+            name: {key: each[key] for key in ("calls", "answered", "refused")} for name, each in stats.items()
+        },
     }
-    series = [
-        {"second": second, "answers": value, "who": who}
-        for who, values in (("told" if told else "learned", answered), ("oracle", oracle))
-        for second, value in values.items()
-        if second < seconds
+
+
+def alone(client: str, seed: int, seconds: float) -> dict[str, Any]:
+    """Runs a client in a process of its own with servers of its own."""
+    command = [sys.executable, "-m", "benchmarks.goodput", "--seconds", str(seconds), "--seeds", str(seed)]
+    done = subprocess.run([*command, "--child", client], stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def show(results: list[dict[str, Any]], console: Console) -> None:
+    """A line per client: the median of the seeds, and the worst in parentheses."""
+    table = Table(
+        "client", "of quota after 10 s", "of the oracle", "calls refused", "rows lost", "doubled, s", "back, s"
+    )
+    for client in dict.fromkeys(result["client"] for result in results):
+        mine = [result for result in results if result["client"] == client]
+        columns = {figure: [each[figure] for each in mine if each[figure] is not None] for figure in FIGURES}
+        table.add_row(
+            client,
+            *(both(columns[figure], min, "{:.1%}") for figure in FIGURES[:2]),
+            both(columns["refused"], max, "{:.2%}"),
+            both(columns["lost"], max, "{:.0f}"),
+            *(both(columns[figure], max, "{:.1f}") for figure in FIGURES[4:]),
+        )
+    console.print(table)
+
+
+def both(values: list[float], worst: Any, form: str) -> str:
+    """The median and the worst of some values."""
+    if not values:
+        return "-"
+    return f"{form.format(statistics.median(values))} ({form.format(worst(values))})"
+
+
+def plot(results: list[dict[str, Any]], path: Path) -> None:
+    """Answers per second by client, of the first seed."""
+    seed = results[0]["seed"]
+    rows = [
+        {"second": second, "answers per second": answers, "client": result["client"]}
+        for result in results
+        if result["seed"] == seed
+        for second, answers in enumerate(result["per_second"])
     ]
-    return summary, series
+    chart = alt.Chart(pl.DataFrame(rows)).mark_line().encode(x="second:Q", y="answers per second:Q", color="client:N")
+    RESULTS.mkdir(exist_ok=True)
+    chart.properties(width=700, height=300, title=f"Answers per second, seed {seed}").save(path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    seconds = parser.parse_args().seconds
-    table = Table("limits", "goodput / oracle after 10 s", "calls refused", "rows lost", "calls")
-    rows = []
-    for told in (False, True):
-        summary, series = measure(seconds, told)
-        rows += [row for row in series if told is False or row["who"] != "oracle"]
-        table.add_row(
-            "told" if told else "unknown",
-            f"{summary['goodput']:.1%}",
-            f"{summary['refused']:.2%}",
-            f"{summary['lost']:.0f}",
-            f"{summary['calls']:.0f}",
-        )
-    Console().print(table)
-    RESULTS.mkdir(exist_ok=True)
-    chart = alt.Chart(pl.DataFrame(rows)).mark_line().encode(x="second:Q", y="answers:Q", color="who:N")
-    chart.properties(width=700, height=300, title="Answers per second").save(RESULTS / "goodput.png")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--clients", nargs="+", choices=[*OURS, *PEERS])
+    parser.add_argument("--peers", action="store_true", help="the peers, one by one, beside the oracle and the engine")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(run(given.child, given.seeds[0], given.seconds)))
+        return
+    clients = given.clients or (["unknown", "oracle", *PEERS] if given.peers else list(OURS))
+    console, results = Console(), []
+    for seed in given.seeds or ([701] if given.peers else [701, 702, 703]):
+        results += [alone(client, seed, given.seconds) for client in clients]
+    best = {result["seed"]: result["answered"] for result in results if result["client"] == "oracle"}
+    for result in results:
+        result["oracle"] = result["answered"] / best[result["seed"]] if result["seed"] in best else None
+        console.print({key: value for key, value in result.items() if key != "per_second"})
+    show(results, console)
+    plot(results, RESULTS / ("goodput_peers.png" if given.peers else "goodput.png"))
 
 
 if __name__ == "__main__":

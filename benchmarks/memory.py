@@ -2,8 +2,10 @@
 
     python benchmarks/memory.py [--rows 1000000] [--in-flight 512]
 
-A loopback server without latency in processes of its own; short transcripts, made while they are read. The process's
-resident memory is printed at each tenth of the rows, and at its highest; the budget is 600 MB.
+A loopback server without latency in two processes of its own; short transcripts, made while they are read. The
+process's resident memory is read at each hundredth of the rows and printed at each tenth, with the highest; the budget
+is 600 MB, and after the first tenth no more than 20 MB may come. The plot shows memory over rows. A million rows take
+some minutes: the server shares the cores.
 """
 
 from __future__ import annotations
@@ -13,28 +15,62 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.readings import resident_mb, slope
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.requests.classify import ClassifyBatches
 from tests.requests.builders import batches, endpoint, plan, prompt
 
+RESULTS = Path(__file__).parent / "results"
 BUDGET_MB = 600
+GROWTH_MB = 20
+BATCH_ROWS = 1024
 
 
-def rows(count: int) -> Iterator[pa.RecordBatch]:
-    for at in range(0, count, 1024):
-        yield from batches([f"conversation {number}" for number in range(at, min(at + 1024, count))], 1024)
+@dataclass(frozen=True)
+class Reading:
+    """Memory after so many rows."""
+
+    rows: int
+    resident_mb: float
+    seconds: float
 
 
-def resident_mb(field: str = "VmRSS") -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+def conversations(count: int) -> Iterator[pa.RecordBatch]:
+    for at in range(0, count, BATCH_ROWS):
+        numbers = range(at, min(at + BATCH_ROWS, count))
+        yield from batches([f"conversation {number}" for number in numbers], BATCH_ROWS)
+
+
+def measure(rows: int, in_flight: int) -> list[Reading]:
+    """Classifies so many rows; a reading at each hundredth."""
+    readings: list[Reading] = []
+    done, began = 0, time.monotonic()
+    with serve(Script(), processes=2) as server, tempfile.TemporaryDirectory() as folder:
+        a_plan = plan(folder, endpoint(server.base_url), requests={"max_in_flight": in_flight})
+        for batch in ClassifyBatches(prompt(), a_plan)(conversations(rows)):
+            done += batch.num_rows
+            if done * 100 // rows > len(readings):
+                readings.append(Reading(done, resident_mb(), time.monotonic() - began))
+    assert done == rows
+    return readings
+
+
+def draw(readings: list[Reading]) -> None:
+    import altair as alt
+    import polars as pl
+
+    frame = pl.DataFrame({"rows": [each.rows for each in readings], "MB": [each.resident_mb for each in readings]})
+    chart = alt.Chart(frame).mark_line().encode(x="rows:Q", y=alt.Y("MB:Q").scale(domain=[0, BUDGET_MB]))
+    RESULTS.mkdir(exist_ok=True)
+    chart.properties(width=600, title="Resident memory of the classify path").save(RESULTS / "memory.png")
 
 
 def main() -> None:
@@ -42,19 +78,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--in-flight", type=int, default=512)
     given = parser.parse_args()
+    readings = measure(given.rows, given.in_flight)
     table = Table("rows", "resident MB", "rows / s")
-    done, shown, began = 0, 0, time.monotonic()
-    with serve(Script()) as server, tempfile.TemporaryDirectory() as folder:
-        a_plan = plan(folder, endpoint(server.base_url), requests={"max_in_flight": given.in_flight})
-        for batch in ClassifyBatches(prompt(), a_plan)(rows(given.rows)):
-            done += batch.num_rows
-            if done * 10 // given.rows > shown:
-                shown = done * 10 // given.rows
-                table.add_row(f"{done:,}", f"{resident_mb():.0f}", f"{done / (time.monotonic() - began):,.0f}")
+    for each in readings[9::10]:
+        table.add_row(f"{each.rows:,}", f"{each.resident_mb:.0f}", f"{each.rows / each.seconds:,.0f}")
     highest = resident_mb("VmHWM")
-    Console().print(table, f"highest {highest:.0f} MB of {BUDGET_MB}, load {os.getloadavg()[0]:.1f}")
-    assert done == given.rows
+    steady = readings[len(readings) // 10 :]
+    growth = slope([each.rows / given.rows for each in steady], [each.resident_mb for each in steady])
+    told = (
+        f"highest {highest:.0f} MB of {BUDGET_MB}, slope {growth:+.1f} MB over all rows, load {os.getloadavg()[0]:.1f}"
+    )
+    Console(width=110).print(table, told, f"load {os.getloadavg()[0]:.1f}")
+    draw(readings)
     assert highest < BUDGET_MB
+    assert growth < GROWTH_MB
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """Near duplicates: what cosine .95 means on real conversations, and how fast and complete the search is.
 
     python benchmarks/near_duplicates.py            # needs shared/data beside the checkout for the first two parts
-    python benchmarks/near_duplicates.py --rows 20000
-    python benchmarks/near_duplicates.py --growth 10000 30000 100000 300000 1000000   # only this, into *_growth.*
+    python benchmarks/near_duplicates.py --rows 20000 --no-peers
 
-Prints three tables and writes them to benchmarks/results/near_duplicates.md with a chart of the first. The truth is
-the Jaccard similarity of word 3-shingles of whole texts (a character of Chinese or Japanese is a word).
+hnswlib and semhash run in an environment of their own, made when first needed. Growth to a million rows is measured by
+near_duplicates_growth.py. Prints three tables and writes them to benchmarks/results/near_duplicates.md with a chart of
+the second. The truth is the Jaccard similarity of word 3-shingles of whole texts (a character of Chinese or Japanese is
+a word).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
 import re
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ import orjson
 import pyarrow.parquet as pq
 import zstandard
 
+from benchmarks.peers.environments import python_of
 from semtel_dagster.embedding.base import rounded, unit_rows
 from semtel_dagster.embedding.cells import build_cells
 from semtel_dagster.embedding.embedded import EmbeddedProvider, summed
@@ -36,6 +36,7 @@ from semtel_dagster.embedding.static_vectors import load_static_vectors
 
 RESULTS = Path(__file__).parent / "results"
 THRESHOLD = 0.95
+PEERS = ("hnswlib", "semhash")
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CHARACTERS = 8000
 WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[^\w\s]")
@@ -153,73 +154,6 @@ def planted(rows: int, dimensions: int = 256) -> np.ndarray:
     return np.concatenate([base, copies])[rng.permutation(rows)].astype(np.float32)
 
 
-def planted_in_blocks(rows: int, dimensions: int = 256, block: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """The same kind of rows in float32, made without holding them twice; and each copy's place with its source's."""
-    rng = np.random.default_rng(0)
-    topics, vectors = unit_rows(rng.normal(size=(200, dimensions))), np.empty((rows, dimensions), dtype=np.float32)
-    places, originals = rng.permutation(rows), rows * 4 // 5
-    source = places[rng.integers(originals, size=rows - originals)]
-    for start in range(0, rows, block):
-        into = places[start : min(start + block, originals if start < originals else rows)]
-        noise = unit_rows(rng.normal(size=(len(into), dimensions)))
-        vectors[into] = unit_rows(0.6 * topics[rng.integers(200, size=len(into))] + 0.8 * noise)
-    for start in range(originals, rows, block):
-        into, of = places[start : start + block], vectors[source[start - originals :][:block]]
-        noise = rng.normal(size=of.shape)
-        noise = unit_rows(noise - (noise * of).sum(axis=1, keepdims=True) * of)
-        vectors[into] = 0.98 * of + np.sqrt(1 - 0.98**2) * noise
-    return vectors, np.stack([places[originals:], source])
-
-
-def grown(rows: int) -> dict[str, object]:
-    """Groups so many planted rows in this process."""
-    vectors, pairs = planted_in_blocks(rows)
-    before, load = resident_mb("VmRSS"), os.getloadavg()[0]
-    groups, wall, cpu = timed(lambda: find_groups(vectors, THRESHOLD))
-    together = groups.representative[pairs[0]] == groups.representative[pairs[1]]
-    return {
-        "rows": rows,
-        "wall s": round(wall, 2),
-        "CPU s": round(cpu, 2),
-        "peak MB": round(resident_mb("VmHWM")),
-        "of it vectors and imports": round(before),
-        "copies grouped with their source": f"{together.mean():.5f}",
-        "load": round(load, 1),
-    }
-
-
-def resident_mb(field: str) -> float:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
-
-
-def growth(sizes: list[int]) -> None:
-    """Each size in a fresh process; a table and a plot."""
-    rows: list[dict[str, object]] = []
-    for size in sizes:
-        run = subprocess.run([sys.executable, __file__, "--grow", str(size)], check=True, stdout=subprocess.PIPE)
-        row = json.loads(run.stdout)
-        if rows:
-            exponent = math.log(row["CPU s"] / rows[-1]["CPU s"]) / math.log(row["rows"] / rows[-1]["rows"])
-        rows.append(row | {"exponent (CPU)": f"{exponent:.2f}" if rows else "-"})
-        print(rows[-1], file=sys.stderr, flush=True)
-    command = f"`python benchmarks/near_duplicates.py --growth {' '.join(map(str, sizes))}`"
-    text = (
-        f"# Near duplicates: growth\n\n{command}, 256 dimensions, a fifth planted at cosine .98\n\n{markdown(rows)}\n"
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "near_duplicates_growth.md").write_text(text, encoding="utf-8")
-    import altair as alt
-    import polars as pl
-
-    data = pl.DataFrame(rows).rename({"wall s": "wall", "CPU s": "CPU", "peak MB": "memory"})
-    times = data.unpivot(["wall", "CPU"], index="rows", variable_name="clock", value_name="seconds")
-    log, size = alt.Scale(type="log"), alt.X("rows", scale=alt.Scale(type="log"))
-    clocks = alt.Chart(times).mark_line(point=True).encode(x=size, y=alt.Y("seconds", scale=log), color="clock")
-    memory = alt.Chart(data).mark_line(point=True).encode(x=size, y=alt.Y("memory", scale=log, title="peak MB"))
-    (clocks | memory).save(RESULTS / "near_duplicates_growth.svg")
-
-
 def timed(function: Callable[[], object]) -> tuple[object, float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     result = function()
@@ -237,7 +171,18 @@ def ivf_pairs(vectors: np.ndarray) -> set[tuple[int, int]]:
     return {(a, b) for a, b in zip(left.tolist(), neighbours.tolist(), strict=True) if a < b}
 
 
-def speed(rows: int, repeats: int) -> list[dict[str, object]]:
+def asked_peer(peer: str, vectors: np.ndarray) -> dict[str, object]:
+    """A peer's figures from a process in its own environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/vectors.npy", vectors)
+        script = Path(__file__).parent / "peers" / "ask_near_duplicates.py"
+        command = [python_of("near_duplicates"), script, peer, folder, str(THRESHOLD)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout) | {"pairs": set(map(tuple, np.load(f"{folder}/pairs.npy").tolist()))}
+
+
+def speed(rows: int, repeats: int, peers: tuple[str, ...]) -> list[dict[str, object]]:
+    """Our search, faiss and other peers over the same rows; a peer runs once, since it is slow."""
     vectors, every = planted(rows), np.arange(rows)
 
     def edges() -> set[tuple[int, int]]:
@@ -251,16 +196,32 @@ def speed(rows: int, repeats: int) -> list[dict[str, object]]:
     }
     runs = {name: [timed(method) for _ in range(repeats)] for name, method in methods.items()}
     known = {name: each[0][0] for name, each in runs.items() if isinstance(each[0][0], set)}
+    others = {peer: asked_peer(peer, vectors) for peer in peers}
+    known |= {peer: found["pairs"] for peer, found in others.items() if found["pairs"]}
     union = set().union(*known.values())
-    return [
+    groups = runs["cells: groups (what the stage runs)"][0][0]
+    kept = int((groups.representative == np.arange(rows)).sum())
+    own = [
         {
             "method": name,
             "rows": rows,
             "best wall s": f"{min(wall for _, wall, _ in each):.2f}",
             "best CPU s": f"{min(cpu for _, _, cpu in each):.2f}",
             "share of all known edges": f"{len(known[name] & union) / len(union):.5f}" if name in known else "-",
+            "rows kept": f"{kept:,}" if "groups" in name else "-",
         }
         for name, each in runs.items()
+    ]
+    return own + [
+        {
+            "method": found["method"],
+            "rows": rows,
+            "best wall s": f"{found['wall']:.2f}",
+            "best CPU s": f"{found['cpu']:.2f}",
+            "share of all known edges": f"{len(found['pairs'] & union) / len(union):.5f}" if found["pairs"] else "-",
+            "rows kept": f"{found['kept']:,}" if found["kept"] else "-",
+        }
+        for found in others.values()
     ]
 
 
@@ -294,15 +255,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the planted data")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--growth", type=int, nargs="+", help="sizes; measures growth and nothing else")
-    parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--no-peers", action="store_true", help="leave hnswlib and semhash out")
     options = parser.parse_args()
-    if options.grow:
-        print(json.dumps(grown(options.grow)))
-        return
-    if options.growth:
-        growth(options.growth)
-        return
     intents = requests()
     real = {
         "sharegpt": conversations("sharegpt"),
@@ -310,7 +264,7 @@ def main() -> None:
         "clinc150": sorted(intents),
     }
     real = {name: texts for name, texts in real.items() if texts}
-    parts = {"Search": speed(options.rows, options.repeats)}
+    parts = {"Search": speed(options.rows, options.repeats, () if options.no_peers else PEERS)}
     print(markdown(parts["Search"]), flush=True)
     parts["Meaning of cosine .95"] = [
         row for name, texts in real.items() for row in meaning(name, texts, intents if name == "clinc150" else {})

@@ -26,7 +26,7 @@ import pyarrow as pa
 from benchmarks.generate import Bank, Plan, default_bank, write
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = ("conversations", "sample", "truncate", "answers", "parse", "aggregate")
+STAGES = ("conversations", "sample", "truncate", "deduplicate", "answers", "parse", "aggregate")
 
 
 def peak_mb() -> float:

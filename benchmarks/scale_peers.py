@@ -97,6 +97,36 @@ def shortened(texts: list[str]) -> Iterator[dict[str, object]]:
         yield {"text": text, "n_tokens": len(own), "n_tokens_before": before}
 
 
+def group(work: Path) -> None:
+    """DuckDB: the first row of each text with its group's sums, and who stands for whom."""
+    rows = table_folder(work, "truncated_conversations") / "*.parquet"
+    duckdb.sql(
+        f"""
+        COPY (
+            SELECT content_hash, conversation_id, text, n_tokens, group_size, group_weight
+            FROM '{rows}' JOIN (
+                SELECT content_hash, min(conversation_id) AS conversation_id, count(*) AS group_size,
+                    sum(sampling_weight) AS group_weight
+                FROM '{rows}' GROUP BY content_hash
+            ) USING (content_hash, conversation_id)
+            ORDER BY content_hash
+        ) TO '{result(work, "distinct_conversations")}' (FORMAT parquet, COMPRESSION zstd)
+        """
+    )
+    duckdb.sql(
+        f"""
+        COPY (
+            SELECT conversation_id, min(conversation_id) OVER hash AS representative_id, content_hash,
+                1.0::DOUBLE AS similarity,
+                if(min(conversation_id) OVER hash = conversation_id, 'representative', 'exact') AS kind,
+                user_id, language, stratum, sampling_weight
+            FROM '{rows}' WINDOW hash AS (PARTITION BY content_hash)
+            ORDER BY conversation_id
+        ) TO '{result(work, "duplicate_groups")}' (FORMAT parquet, COMPRESSION zstd)
+        """
+    )
+
+
 def label(work: Path) -> None:
     """DuckDB: the answer's fields by regular expressions, joined to every conversation of its group."""
     answers, groups = (table_folder(work, name) / "*.parquet" for name in ("responses", "duplicate_groups"))
@@ -147,6 +177,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "conversations": read_source,
     "sample": take_sample,
     "truncate": cut,
+    "deduplicate": group,
     "parse": label,
     "aggregate": share,
 }

@@ -20,14 +20,15 @@ from semtel_dagster.engines.polars import PolarsEngine
 from semtel_dagster.estimation.estimator import ShareEstimator
 from semtel_dagster.labels.batches import ParseResponses
 from semtel_dagster.prompts.loader import load_classifiers
-from semtel_dagster.settings import AggregateSettings, SampleSettings, SourceSettings, TruncateSettings
+from semtel_dagster.settings import AggregateSettings, DedupeSettings, SampleSettings, SourceSettings, TruncateSettings
 from semtel_dagster.sources.weeks import ReadWeek
 from semtel_dagster.stages import conversations
 from semtel_dagster.stages.aggregate import aggregate
+from semtel_dagster.stages.embed_dedupe import deduplicate
 from semtel_dagster.stages.parse import parse
 from semtel_dagster.stages.sample import sample
 from semtel_dagster.stages.truncate import truncate
-from semtel_dagster.tables import DUPLICATE_GROUPS, RESPONSES, TRUNCATED_CONVERSATIONS
+from semtel_dagster.tables import RESPONSES
 
 WEEK = dt.date(2026, 9, 21)
 NAME = "satisfaction"
@@ -67,15 +68,9 @@ def cut(work: Path) -> None:
 
 
 def group(work: Path) -> None:
-    """Exact duplicates by hand, since grouping is not what is measured here (see near_duplicates.py)."""
-    rows = nw.to_native(read(work, "truncated_conversations"))
-    representative = pl.col("conversation_id").min().over("content_hash")
-    itself = pl.col("conversation_id") == pl.col("representative_id")
-    groups = rows.select(*(name for name in DUPLICATE_GROUPS.names if name in TRUNCATED_CONVERSATIONS.names))
-    groups = groups.with_columns(representative_id=representative, similarity=pl.lit(1.0)).with_columns(
-        kind=pl.when(itself).then(pl.lit("representative")).otherwise(pl.lit("exact"))
-    )
-    write(work, duplicate_groups=nw.from_native(groups.select(DUPLICATE_GROUPS.names).sort("conversation_id")))
+    """Exact duplicates; near ones are measured by near_duplicates.py."""
+    found = deduplicate(read(work, "truncated_conversations"), None, DedupeSettings(embedding="none"), ENGINE)
+    write(work, distinct_conversations=found.distinct, duplicate_groups=found.groups)
 
 
 def answer(work: Path) -> None:
@@ -84,8 +79,7 @@ def answer(work: Path) -> None:
     labels = [label.name for label in CLASSIFIER.tasks[0].labels]
     asked = [json.dumps({NAME: label, f"{NAME}_score": score}) for label in labels for score in scores]
     texts = pl.Series([*asked, *(f"Sure, here is my answer.\n```json\n{text}\n```" for text in asked)])
-    group(work)
-    rows = nw.to_native(read(work, "duplicate_groups")).select("content_hash").unique().sort("content_hash").collect()
+    rows = nw.to_native(read(work, "distinct_conversations")).select("content_hash").collect()
     draw = rows["content_hash"].str.slice(0, 8).str.to_integer(base=16, dtype=pl.Int64)
     failed = draw % 50 == 0
     made = rows.with_columns(
@@ -120,6 +114,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "conversations": read_source,
     "sample": take_sample,
     "truncate": cut,
+    "deduplicate": group,
     "answers": answer,
     "parse": label,
     "aggregate": share,

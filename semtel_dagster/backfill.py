@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from semtel_dagster.checks import GATE
 from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
+from semtel_dagster.orphans import end_orphans
 from semtel_dagster.planning.budgets import tags_of
 from semtel_dagster.planning.history import History
 from semtel_dagster.planning.observe import observe_prompts
@@ -59,6 +61,7 @@ class Backfill:
 
         When the cap is reached, calls stop within the step that reaches it; later partitions run only if they are free.
         """
+        end_orphans(self.instance)
         observe_prompts(self.project.prompts, self.instance)
         stale = stale_partitions(self.project, History.read(self.instance), weeks, classifiers)
         for week in dict.fromkeys(each.week for each in stale):
@@ -95,13 +98,16 @@ class Backfill:
             self.left += [rest] if rest else []
 
     def _try(self, step: Step) -> Iterator[tuple[Step, Outcome | None]]:
-        """A step and its retries; a step that the cap stopped is not tried again."""
+        """A step and its retries; a step that the cap or the gate stopped is not tried again."""
         for _ in range(1 + self.retries):
             yield step, None
             outcome = run_step(step, self.defs, self.instance, {**self.tags, **tags_of(self.budget)})
             if outcome.error and SPENT in outcome.error:
                 self.stopped.add(step)
             yield step, outcome
+            if outcome.error and outcome.error.startswith(GATE):
+                self.failed[step] = outcome.error
+                return
             if outcome.error is None or step in self.stopped:
                 self.failed.pop(step, None)
                 return

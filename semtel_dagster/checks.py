@@ -175,7 +175,7 @@ def _evaluation_gate(partitions: Partitions) -> dg.AssetChecksDefinition:
         decision = gate_decision(classifier_of(context.partition_key), settings, prompts, request_plan)
         return dg.AssetCheckResult(
             passed=decision.passed,
-            metadata=_gate_metadata(decision),
+            metadata=gate_metadata(decision),
             description=decision.because,
         )
 
@@ -188,20 +188,33 @@ def gate_decision(classifier: str, settings: Settings, prompts: Prompts, plan: R
     return gate.decide(settings.storage, classifier, prompts[classifier].fingerprint, models)
 
 
+def stop_at_gate(context: dg.AssetExecutionContext, settings: Settings, prompts: Prompts, plan: RequestPlan) -> None:
+    """Ends a step before anything is asked, whoever launched it, where a verdict stands against its prompt.
+
+    Raises:
+        dagster.Failure: Nobody accepted the verdict; it is not tried again.
+    """
+    decision = gate_decision(classifier_of(context.partition_key), settings, prompts, plan)
+    if not decision.passed:
+        context.instance.report_runless_asset_event(gate_failure(context.partition_key, decision))
+        raise dg.Failure(f"{GATE}: {decision.because}", metadata=gate_metadata(decision), allow_retries=False)
+
+
 def gate_failure(partition_key: str, decision: gate.Decision) -> dg.AssetCheckEvaluation:
     """The failed check of a partition that is not even asked about, for the instance's log."""
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey("responses"),
         check_name=GATE,
         passed=False,
-        metadata=_gate_metadata(decision),
+        metadata=gate_metadata(decision),
         description=decision.because,
         blocking=True,
         partition=partition_key,
     )
 
 
-def _gate_metadata(decision: gate.Decision) -> dict[str, dg.MetadataValue]:
+def gate_metadata(decision: gate.Decision) -> dict[str, dg.MetadataValue]:
+    """The decision's verdict and evaluation, for a check's metadata."""
     words = {"verdict": decision.verdict or "not evaluated", "evaluation": decision.evaluation}
     return {name: dg.MetadataValue.text(word) for name, word in words.items()}
 

@@ -11,7 +11,7 @@ import warnings
 
 import typer
 
-from semtel_dagster.commands import accept, annotate, backfill, check, demo, diff, evaluate, plan, report, run
+from semtel_dagster.commands import accept, annotate, backfill, check, collect, demo, diff, evaluate, plan, report, run
 from semtel_dagster.commands.options import err
 from semtel_dagster.errors import SettingsError, SourceError
 
@@ -27,6 +27,7 @@ app.command()(check.check)
 app.command()(run.run)
 app.command()(plan.plan)
 app.command()(backfill.backfill)
+app.command()(collect.collect)
 app.command()(diff.diff)
 app.command()(report.report)
 app.command()(evaluate.evaluate)

@@ -20,11 +20,11 @@ from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.datasets import partition_folder
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.flows import TaskFlows, task_flows
-from semtel_dagster.labels.batches import ParseResponses
 from semtel_dagster.planning.conversations import stored
 from semtel_dagster.planning.history import History
 from semtel_dagster.planning.project import Project
 from semtel_dagster.prompts.archive import keep, kept, recall
+from semtel_dagster.repair import parser_for
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.journal import Journal
 
@@ -107,7 +107,7 @@ def compare(
         new,
         asked,
         chosen.height - len(compared),
-        tuple(task_flows(_labels(old, before), _labels(new, after), weights)),
+        tuple(task_flows(_labels(project, old, before), _labels(project, new, after), weights)),
     )
 
 
@@ -158,9 +158,10 @@ def _ask(project: Project, prompt: CompiledPrompt, weeks: Sequence[str], hashes:
     return sum(int(pl.DataFrame(batch)["attempts"].sum()) for batch in ClassifyBatches(prompt, plan)(batches))
 
 
-def _labels(prompt: CompiledPrompt, answers: pl.DataFrame) -> pl.DataFrame:
+def _labels(project: Project, prompt: CompiledPrompt, answers: pl.DataFrame) -> pl.DataFrame:
     batches = answers.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
-    parsed = [pl.DataFrame(batch) for batch in ParseResponses(prompt.classifier)(iter(batches))]
+    parser = parser_for(prompt.classifier, project.settings.requests)
+    parsed = [pl.DataFrame(batch) for batch in parser(iter(batches))]
     columns = ["content_hash", "task", "label", "label_status"]
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return pl.concat([empty, *(part.select(columns) for part in parsed)])

@@ -9,13 +9,14 @@ from typing import Any
 
 import dagster as dg
 
-from assets import aggregate, classify, conversations, embed_dedupe, parse, report, sample, truncate
+from assets import aggregate, classify, conversations, embed_dedupe, evaluation, parse, report, sample, truncate
 from assets import prompts as prompt_files
-from semtel_dagster import automation, checks, currency, sensors
+from semtel_dagster import automation, checks, collecting, currency, sensors
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.io import dataset_io_manager
 from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
+from semtel_dagster.packing.asking import company_of
 from semtel_dagster.partitions import make_partitions
 from semtel_dagster.progress import Progress
 from semtel_dagster.prompts.loader import load_classifiers
@@ -34,6 +35,8 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
         SettingsError: A prompt file or a setting is wrong.
     """
     prompts = load_classifiers(settings.prompts, settings.classifiers)
+    for name in prompts:
+        company_of(settings, prompts, name)  # a group that does not go together is told before anything runs
     partitions = make_partitions(settings.first_week, list(prompts))
     engine = make_engine(settings)
     prepare = [
@@ -44,7 +47,9 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
     ]
     label = [classify.build(partitions), parse.build(partitions), aggregate.build(partitions)]
     publish = [report.build(partitions)]
-    row_checks, catching_up = checks.build(partitions), currency.build()
+    prepare, label, publish = (automation.at(settings.cadence, each) for each in (prepare, label, publish))
+    row_checks = [*checks.build(partitions), *collecting.build_checks(settings, partitions)]
+    catching_up = currency.build()
     jobs = [
         dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
         dg.define_asset_job(LABEL_JOB, dg.AssetSelection.assets(*label) - dg.AssetSelection.checks(catching_up)),
@@ -52,10 +57,15 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
         dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
     ]
     return dg.Definitions(
-        assets=[prompt_files.build(partitions), *prepare, *label, *publish],
-        asset_checks=[*row_checks, catching_up],
+        assets=[prompt_files.build(partitions), *prepare, *label, *publish, *evaluation.build(partitions)],
+        asset_checks=[*row_checks, catching_up, evaluation.build_check(partitions)],
         jobs=jobs,
-        sensors=[automation.cadence_sensor(), *sensors.build(settings, jobs)],
+        sensors=[
+            automation.cadence_sensor(),
+            automation.looking_sensor(),
+            *sensors.build(settings, jobs),
+            *collecting.build_sensors(settings, jobs),
+        ],
         resources=_resources(
             settings=settings,
             prompts=prompts,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.errors import SemtelError
+from semtel_dagster.object_store import ObjectStore
 from semtel_dagster.prompts.lint import lint
 from semtel_dagster.prompts.loader import load_classifiers
 from semtel_dagster.requests.check import check_endpoint
@@ -52,6 +53,21 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         writable,
         str(folder) if writable else f"{folder} cannot be written: {nearest} is not a writable folder",
     )
+    if store := ObjectStore.of(settings):
+        yield _published(store)
+
+
+def _published(store: ObjectStore) -> Finding:
+    try:
+        store.check()
+    except SemtelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - every protocol's package has errors of its own
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Finding(
+            "object store", False, f"{store.url} cannot be written and read: {why}; check bucket and credentials"
+        )
+    return Finding("object store", True, f"{store.url}, published from the storage above")
 
 
 def _source(settings: Settings) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from pydantic import BaseModel
+
 from semtel_dagster.settings import Settings
 
 
@@ -20,8 +22,11 @@ def data_fingerprint(content_hashes: Iterable[str]) -> str:
 
 
 def preparation_fingerprint(settings: Settings) -> str:
-    """16 hex digits over the settings that decide which texts are asked about: sample, truncate, dedupe."""
+    """16 hex digits over the settings that decide which texts are asked about: sample, compress, truncate, dedupe."""
     digest = hashlib.blake2b(digest_size=8)
-    for section in (settings.sample, settings.truncate, settings.dedupe):
+    sections: list[BaseModel] = [settings.sample, settings.truncate, settings.dedupe]
+    if settings.compress.is_on:  # else weeks that were prepared before there was this section would look changed
+        sections.append(settings.compress)
+    for section in sections:
         digest.update(section.model_dump_json().encode())
     return digest.hexdigest()

@@ -1,7 +1,8 @@
 """The I/O managers: frames to and from the dataset layout, for Polars and for Spark.
 
 How a partition's folder is laid out and replaced is in `datasets.py`; what a written table means in numbers, in
-`summaries.py`. No sample rows are ever logged: they would put conversation text into the event log.
+`summaries.py`; how one is published to an object store, in `object_store.py`. No sample rows are ever logged: they
+would put conversation text into the event log.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from upath import UPath
 from semtel_dagster.datasets import replaced_folder
 from semtel_dagster.engines.base import Engine
 from semtel_dagster.engines.polars import PolarsEngine
+from semtel_dagster.object_store import ObjectStore
 from semtel_dagster.partitions import CLASSIFIER, WEEK
 from semtel_dagster.settings import Settings
 from semtel_dagster.summaries import Summaries
@@ -34,6 +36,7 @@ class DatasetIOManager(BasePolarsUPathIOManager):
 
     _engine: Engine = PrivateAttr()
     _summaries: Summaries = PrivateAttr()
+    _store: ObjectStore | None = PrivateAttr(default=None)
 
     @classmethod
     def over(cls, engine: Engine, settings: Settings) -> DatasetIOManager:
@@ -41,6 +44,7 @@ class DatasetIOManager(BasePolarsUPathIOManager):
         manager = cls(base_dir=settings.storage)
         manager._engine = engine
         manager._summaries = Summaries(settings)
+        manager._store = ObjectStore.of(settings)
         manager._base_path = UPath(settings.storage)
         return manager
 
@@ -61,6 +65,12 @@ class DatasetIOManager(BasePolarsUPathIOManager):
         engine = PolarsEngine() if own_polars else self._engine
         with replaced_folder(Path(str(path)), self._storage) as staging:
             engine.write(frame, str(staging))
+        if self._store:
+            self._store.publish(Path(str(path)), self._place(path))
+
+    def _place(self, path: UPath) -> str:
+        """A partition's path under the storage, here and in an object store."""
+        return Path(str(path)).relative_to(self._storage).as_posix()
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         """Scans one partition."""
@@ -80,6 +90,8 @@ class DatasetIOManager(BasePolarsUPathIOManager):
             "dagster/column_schema": _column_schema(parts[0]),
             "path": dg.MetadataValue.path(str(path)),
         }
+        if self._store:
+            metadata["published"] = f"{self._store.url}/{self._place(path)}"
         return metadata | dict(self._summaries(context.asset_key.path[-1], self._engine.scan([str(path)])))
 
     def write_df_to_path(self, context: dg.OutputContext, df: pl.DataFrame, path: UPath) -> None:
@@ -96,6 +108,9 @@ class DatasetIOManager(BasePolarsUPathIOManager):
         return lazy
 
     def _load(self, context: dg.InputContext, paths: list[UPath]) -> Any:
+        if self._store:
+            for path in paths:
+                self._store.fetch(self._place(path), self._storage)
         missing = [str(path) for path in paths if not any(Path(str(path)).glob("*.parquet"))]
         if missing:
             raise FileNotFoundError(

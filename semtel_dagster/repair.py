@@ -1,4 +1,4 @@
-"""Asking again, once, where an answer gave no label, with what was wrong with it fed back.
+"""Mending answers without a label: asking again once with what was wrong fed back, or going by the nearest meaning.
 
 The second question is a prompt of its own with its own fingerprint, so the journal keeps its answers beside the
 first ones: a repair is paid for once, counted as a call, and free in a re-run. Reading answers belongs in `labels`,
@@ -14,12 +14,15 @@ from typing import Any
 import pyarrow as pa
 
 from semtel_dagster import tables
-from semtel_dagster.classifiers import CompiledPrompt, PromptMessage
+from semtel_dagster.classifiers import Classifier, CompiledPrompt, PromptMessage
+from semtel_dagster.embedding.nearest_label import NearestLabels
 from semtel_dagster.labels.answers import AnswerParser
+from semtel_dagster.labels.batches import ParseResponses
 from semtel_dagster.labels.parsed import INVALID, REPAIRED_MARK
 from semtel_dagster.labels.reasons import REASONS
 from semtel_dagster.prompts.fingerprint import fingerprint
 from semtel_dagster.requests.classify import ClassifyBatches
+from semtel_dagster.settings import RequestSettings
 
 AT_ONCE = 2048
 _SUMMED = ("input_tokens", "cached_tokens", "output_tokens", "attempts", "refusals")
@@ -32,7 +35,7 @@ _Row = dict[str, Any]
 class AskAndRepair:
     """Asks as `classify` does, then asks again about conversations whose answer has an invalid label.
 
-    Off unless `requests.repair` is set; then it only passes batches on. Picklable, like what it wraps.
+    Without `requests.repair: ask` it only passes batches on. Picklable, like what it wraps.
 
     Attributes:
         classify: The first question.
@@ -46,7 +49,7 @@ class AskAndRepair:
         A repaired answer takes the first one's place; its `error` says what was wrong with that, its tokens and
         calls are those of both. Where the second answer is no better, the first stays.
         """
-        if not self.classify.plan.requests.repair:
+        if self.classify.plan.requests.repair != "ask":
             yield from self.classify(batches)
             return
         parser = AnswerParser(self.classify.prompt.classifier)
@@ -77,6 +80,11 @@ class AskAndRepair:
             yield pa.RecordBatch.from_pylist(answers, schema=tables.RESPONSES)
         for _, row in waiting:
             texts.pop(row["content_hash"], None)
+
+
+def parser_for(classifier: Classifier, requests: RequestSettings) -> ParseResponses:
+    """The parser that the settings ask for; with `repair: nearest` it also goes by the meaning of an unknown word."""
+    return ParseResponses(classifier, NearestLabels() if requests.repair == "nearest" else None)
 
 
 def second_question(prompt: CompiledPrompt, reason: str) -> CompiledPrompt:

@@ -18,6 +18,7 @@ import dagster as dg
 from semtel_dagster import interrupts
 from semtel_dagster.checks import GATE, gate_decision, gate_failure
 from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
+from semtel_dagster.orphans import end_orphans, process_tags
 from semtel_dagster.partitions import grid_key
 from semtel_dagster.planning.observe import observe_prompts
 
@@ -123,7 +124,7 @@ def run_step(
     result = defs.resolve_job_def(step.job).execute_in_process(
         run_config=QUIET,
         instance=instance,
-        tags=dict(tags or {}),
+        tags={**process_tags(), **(tags or {})},
         partition_key=grid_key(step.week, step.classifier) if step.classifier else step.week,
         raise_on_error=False,
     )
@@ -146,6 +147,7 @@ def run_all(
     A week that could not be prepared is not labelled; every other step goes on, and what landed stays.
     """
     unprepared: set[str] = set()
+    end_orphans(instance)
     observe_prompts((defs.resources or {})["prompts"], instance)
     for step in steps:
         yield step, None

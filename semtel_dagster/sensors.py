@@ -1,6 +1,6 @@
 """The sensors: noticing changed prompts, catching up under a standing budget, posting a weekly summary.
 
-The first costs nothing and runs by default; the others are stopped until somebody starts them. What is stale and what
+The first asks no model and runs by default; the others are stopped until somebody starts them. What is stale and what
 it costs is found in `planning`; the weekly cadence is in `automation`.
 """
 
@@ -19,6 +19,7 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from semtel_dagster import currency
 from semtel_dagster.errors import SemtelError
 from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
 from semtel_dagster.partitions import grid_key
@@ -47,10 +48,11 @@ def build(settings: Settings, jobs: Jobs) -> list[dg.SensorDefinition]:
 def _note_prompts(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="note_prompt_changes",
+        asset_selection=dg.AssetSelection.checks(currency.KEY),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Records a prompt's new fingerprint within a minute of its edit, so that the weeks it makes stale "
-        "show. Launches nothing.",
+        "show, and has the check answers_are_current say what changed and what catching up costs. Asks no model.",
     )
     def note_prompt_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """Reads the prompt files again."""
@@ -59,9 +61,14 @@ def _note_prompts(settings: Settings) -> dg.SensorDefinition:
         except SemtelError as error:
             return dg.SkipReason(str(error))
         changed = [name for name in prompts if last_observed(context.instance, name) != prompts[name].fingerprint]
-        if not changed:
+        labelled = context.instance.get_latest_materialization_event(dg.AssetKey(currency.ASSET)) is not None
+        look = labelled and (changed or currency.outlived(context.instance))
+        if not changed and not look:
             return dg.SkipReason("no prompt changed")
-        return dg.SensorResult(asset_events=[observation(name, prompts[name].fingerprint) for name in changed])
+        return dg.SensorResult(
+            asset_events=[observation(name, prompts[name].fingerprint) for name in changed],
+            run_requests=[dg.RunRequest(asset_check_keys=[currency.KEY])] if look else [],
+        )
 
     return note_prompt_changes
 
@@ -82,13 +89,14 @@ def _catch_up(settings: Settings, jobs: Jobs) -> dg.SensorDefinition:
             yield dg.SkipReason("set backfill.max_cost_per_week or backfill.max_calls_per_week in the settings first")
             return
         try:
-            requests = list(next_runs(Project.of(settings), context.instance, budget))
+            project = Project.of(settings)
+            requests = list(next_runs(project, context.instance, budget))
         except SemtelError as error:
             yield dg.SkipReason(str(error))
             return
         yield from requests
         if not requests:
-            yield dg.SkipReason(_why_nothing(budget))
+            yield dg.SkipReason(_why_nothing(budget, project))
 
     return catch_up
 
@@ -133,8 +141,10 @@ def _preparing(stale: Sequence[Stale]) -> Iterator[_End]:
 
 
 def _labelling(stale: Sequence[Stale], measure: Measure, project: Project, *, affordable: bool) -> Iterator[_End]:
-    """Partitions of prepared weeks; only the free ones when the budget is spent."""
+    """Partitions of prepared weeks that the gate lets run; only the free ones when the budget is spent."""
     for each in stale:
+        if each.reason != PARSER and not project.decision(each.classifier).passed:
+            continue
         planned = None if each.prepare else measure(each)
         if planned is not None and (affordable or not planned.calls):
             job = PARSE_JOB if each.reason == PARSER else LABEL_JOB
@@ -171,10 +181,13 @@ def standing_budget(settings: Settings, today: dt.date | None = None) -> Budget 
     return budget_for(settings.storage, f"standing-{year}-W{week:02}", caps.max_calls_per_week, caps.max_cost_per_week)
 
 
-def _why_nothing(budget: Budget) -> str:
+def _why_nothing(budget: Budget, project: Project) -> str:
     if not budget.left:
         spent = budget.spent()
         return f"this week's budget is spent: {spent.calls:,} calls, ${spent.cost_usd:,.2f}; it goes on next week"
+    held = [name for name in project.classifiers() if not project.decision(name).passed]
+    if held:
+        return f"an evaluation stands against {', '.join(held)}: {project.decision(held[0]).because}"
     return "nothing is stale, or what is runs already or has used up its retries: see semtel plan"
 
 

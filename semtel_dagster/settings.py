@@ -11,9 +11,20 @@ import datetime as dt
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,9 +33,12 @@ from pydantic_settings import (
 )
 
 from semtel_dagster.errors import SettingsError
+from semtel_dagster.reducers import BatchSettings, CompressSettings, PackSettings
 
 SETTINGS_VARIABLE = "SEMTEL_SETTINGS"
 DEFAULT_FILE = "semtel.yaml"
+MOST_COMBINED = 8
+MONDAY_MORNING = "0 6 * * 1"
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
@@ -79,6 +93,7 @@ class DedupeSettings(_Section):
 
     threshold: float = Field(0.95, gt=0, le=1)
     embedding: str = Field("embedded", description="embedded | an endpoint's name | none (exact duplicates only)")
+    earlier_weeks: int = Field(0, ge=0, description="weeks before, whose representatives also stand for new texts")
 
 
 class AggregateSettings(_Section):
@@ -110,6 +125,7 @@ class EndpointSettings(_Section):
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
     max_in_flight: int | None = Field(None, ge=1)
+    http2: bool = Field(False, description="over TLS: a connection per hundred calls; losing one fails all of them")
     price: Price = Price()
 
     @model_validator(mode="after")
@@ -120,6 +136,24 @@ class EndpointSettings(_Section):
             raise ValueError(f"endpoint {self.name!r} of kind {self.kind!r} needs model")
         return self
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, given: str | None) -> str | None:
+        parts = urlsplit(given or "http://unset")
+        if parts.username or parts.password:
+            raise PydanticCustomError("login", "a login does not belong in the address; name the key in api_key_env")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or " " in str(given):
+            raise ValueError("an address starts with http:// or https:// and a host, e.g. http://localhost:8000/v1")
+        if parts.query:
+            raise ValueError("leave out what follows the question mark; azure's version goes into api_version")
+        return given
+
+
+def _repair_of(value: object) -> object:
+    """The words for yes and no stand for asking again and for nothing."""
+    yes_or_no = {"true": "ask", "1": "ask", "yes": "ask", "on": "ask", "false": "none", "0": "none", "no": "none"}
+    return yes_or_no.get(str(value).casefold(), value)
+
 
 class RequestSettings(_Section):
     """How the request engine behaves on every endpoint."""
@@ -128,7 +162,9 @@ class RequestSettings(_Section):
     flush_s: float = Field(1.0, gt=0)
     max_in_flight: int | None = Field(None, ge=1)
     max_attempts: int = Field(6, ge=1, description="tries of one conversation; refusals by rate do not count")
-    repair: bool = Field(False, description="ask again, once, where an answer gave no label")
+    repair: Annotated[Literal["ask", "nearest", "none"], BeforeValidator(_repair_of)] = Field(
+        "none", description="an answer without a label: ask again once, take the nearest definition's, or leave it"
+    )
 
 
 class ReportSettings(_Section):
@@ -147,11 +183,26 @@ class BackfillSettings(_Section):
     max_retries: int = Field(2, ge=0, description="tries of a failed partition beyond the first")
 
 
+def _cron(value: str) -> str:
+    if value != MONDAY_MORNING:
+        from dagster._utils.schedules import is_valid_cron_string
+
+        if not is_valid_cron_string(value):
+            raise ValueError(f"{value!r} is no cron; Mondays at 06:00 are {MONDAY_MORNING!r}")
+    return value
+
+
 def _monday(day: dt.date) -> dt.date:
     if day.weekday() != 0:
         monday = day - dt.timedelta(days=day.weekday())
         raise ValueError(f"{day} is a {day:%A}; weekly partitions start on a Monday, e.g. {monday}")
     return day
+
+
+def _as_groups(value: Any) -> Any:
+    """A flat list of classifiers is one group."""
+    flat = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
+    return [value] if flat else value
 
 
 class Settings(BaseSettings):
@@ -165,9 +216,15 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    storage: str = "./semtel-data"
+    storage: str = Field("./semtel-data", description="a path, or an object store's URL (see object_store)")
+    object_store: str | None = Field(
+        None, description="URL to which tables and reports are published; a URL as storage sets it"
+    )
     engine: Literal["polars", "spark"] = "polars"
     first_week: Annotated[dt.date, AfterValidator(_monday)] = dt.date(2026, 9, 21)
+    cadence: Annotated[str, AfterValidator(_cron)] = Field(
+        MONDAY_MORNING, description="when the sensor weekly_cadence makes the week that ended: cron, UTC"
+    )
     source: SourceSettings = SourceSettings()
     prompts: str | None = Field(None, description="folder of Prompty files; unset: the shipped ones")
     classifiers: tuple[str, ...] = Field((), description="unset: every file in prompts")
@@ -179,6 +236,12 @@ class Settings(BaseSettings):
     requests: RequestSettings = RequestSettings()
     report: ReportSettings = ReportSettings()
     backfill: BackfillSettings = BackfillSettings()
+    combine: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_as_groups)] = Field(
+        (), description="classifiers that one call answers together: a list, or a list of lists"
+    )
+    pack: PackSettings = PackSettings()
+    batch: BatchSettings = BatchSettings()
+    compress: CompressSettings = CompressSettings()
     spark: dict[str, Any] = Field(default_factory=dict, description="any spark.* setting, master and remote included")
     gold: str | None = Field(None, description="glob of golden label files (JSONL) that the report compares with")
 
@@ -188,9 +251,25 @@ class Settings(BaseSettings):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"endpoint names must differ; given twice: {', '.join(repeated)}")
+        unknown = sorted(set(self.batch.endpoints) - {each.name for each in self.endpoints if each.kind != "embedded"})
+        if unknown:
+            raise ValueError(f"batch.endpoints names {unknown[0]!r}, which is no endpoint of kind openai or azure")
+        if self.batch.enabled and self.endpoints and all(each.kind == "embedded" for each in self.endpoints):
+            raise ValueError("batch.enabled needs an endpoint of kind openai or azure; the embedded model has none")
         embedding = self.dedupe.embedding
         if embedding not in {"embedded", "none", *names}:
             raise ValueError(f"dedupe.embedding is {embedding!r}; it must be embedded, none or an endpoint's name")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_apart(self) -> Settings:
+        members = [name for group in self.combine for name in group]
+        repeated = sorted({name for name in members if members.count(name) > 1})
+        if repeated:
+            raise ValueError(f"combine names {', '.join(repeated)} twice; a classifier can be in one group")
+        for group in self.combine:
+            if not 2 <= len(group) <= MOST_COMBINED:
+                raise ValueError(f"combine has a group of {len(group)}; a group has 2 to {MOST_COMBINED} classifiers")
         return self
 
     @classmethod
@@ -253,7 +332,8 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         if fault["type"] == "extra_forbidden":
             lines.append(f"{field}: unknown field; check its spelling and nesting")
         else:
-            value = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"
+            secret = isinstance(fault["input"], dict) or fault["type"] == "login"
+            value = "" if secret else f" (got {fault['input']!r})"
             lines.append(f"{field}: {fault['msg'].removeprefix('Value error, ')}{value}")
     return f"wrong settings in {path or 'the environment'}: " + "; ".join(lines)
 
@@ -262,10 +342,20 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     def absolute(value: str) -> str:
         return value if "://" in value else os.path.normpath(folder / Path(value).expanduser())
 
+    storage, object_store = settings.storage.removeprefix("file://"), settings.object_store
+    if "://" in storage:
+        storage, object_store = str(_working_folder(storage)), storage
     update: dict[str, Any] = {
-        "storage": absolute(settings.storage),
+        "storage": absolute(storage),
+        "object_store": object_store,
         "source": settings.source.model_copy(update={"path": absolute(settings.source.path)}),
         "prompts": absolute(settings.prompts) if settings.prompts else None,
         "gold": absolute(settings.gold) if settings.gold else None,
     }
     return Settings.model_construct(**{**dict(settings), **update})
+
+
+def _working_folder(url: str) -> Path:
+    """Where work goes on for a storage in an object store: journals append, and files are renamed."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "semtel" / url.replace("://", "/").strip("/").replace("/", "_")

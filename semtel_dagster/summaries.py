@@ -14,14 +14,18 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 
-from semtel_dagster.engines.base import Frame
+from semtel_dagster.batches.batch import MARK as BATCH_MARK
+from semtel_dagster.batches.batch import WAITING
+from semtel_dagster.engines.base import Frame, count_rows
 from semtel_dagster.identity import data_fingerprint, preparation_fingerprint
 from semtel_dagster.reporting.charts import share_chart_png
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Price, Settings
+from semtel_dagster.tables import WAS_COMPRESSED, WAS_CUT
 
 Metadata = Mapping[str, Any]
 MILLION = 1_000_000
+NOBODY = "(none)"
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,13 @@ class Summaries:
         """Calls, refusals, retries, tokens and cost of the run that wrote the partition, in all and per endpoint.
 
         Answers that came from the journal made no call in this run and cost nothing in it. `models` and
-        `data_fingerprint` say whose answers about which conversations these are; plans compare them.
+        `data_fingerprint` say whose answers about which conversations these are; plans compare them. Answers of
+        batches are told apart: they were paid for when their batch ended.
         """
         asked = ~nw.col("from_journal")
         per_endpoint = _rows(
             responses.with_columns(asked=asked.cast(nw.Int64))
-            .group_by(nw.col("endpoint").fill_null("(none)"))
+            .group_by(nw.col("endpoint").fill_null(NOBODY))
             .agg(
                 conversations=nw.len(),
                 answered=(nw.col("status") == "answered").cast(nw.Int64).sum(),
@@ -88,12 +93,33 @@ class Summaries:
         names = [name for name in (per_endpoint[0] if per_endpoint else {}) if name != "endpoint"]
         total = {name: sum(row[name] for row in per_endpoint) for name in names}
         answered = total.get("answered", 0)
-        failed = total.get("conversations", 0) - answered
+        batched = self._batched(responses, per_endpoint, prices)
+        failed = total.get("conversations", 0) - answered - int(batched.get("waiting", 0))
         identity = {
             "models": dg.MetadataValue.json(sorted(_values(responses.filter(nw.col("status") == "answered"), "model"))),
             "data_fingerprint": data_fingerprint(_values(responses, "content_hash")),
         }
-        return total | identity | {"failed": failed, "endpoints": _markdown(per_endpoint)}
+        return total | batched | identity | {"failed": failed, "endpoints": _markdown(per_endpoint)}
+
+    def _batched(
+        self, responses: Frame, per_endpoint: list[dict[str, Any]], prices: Mapping[str, Price]
+    ) -> dict[str, Any]:
+        """Conversations that wait for a batch, and the answers that came by one, with what they cost whenever that was.
+
+        Nothing where there are none of either.
+        """
+        came = sum(row["conversations"] for row in per_endpoint if row["endpoint"].endswith(BATCH_MARK))
+        unanswered = any(row["endpoint"] == NOBODY for row in per_endpoint)
+        waiting = count_rows(responses.filter(nw.col("status") == WAITING)) if unanswered else 0
+        if not came and not waiting:
+            return {}
+        sums = {
+            tokens: nw.col(tokens).fill_null(0).cast(nw.Int64).sum()
+            for tokens in ("input_tokens", "cached_tokens", "output_tokens")
+        }
+        answers = _rows(responses.filter(nw.col("endpoint").str.ends_with(BATCH_MARK)).group_by("endpoint").agg(**sums))
+        cost = sum(cost_usd(row, prices.get(row["endpoint"].removesuffix(BATCH_MARK), Price())) for row in answers)
+        return {"waiting": waiting, "batched": came, "batched_cost_usd": cost * self.settings.batch.price_factor}
 
 
 def cost_usd(tokens: Mapping[str, int], price: Price) -> float:
@@ -124,13 +150,16 @@ def _sampled_conversations(frame: Frame) -> Metadata:
 
 
 def _truncated_conversations(frame: Frame) -> Metadata:
-    return _one(
+    done = nw.col("truncation")
+    figures = _one(
         frame.select(
             tokens=nw.col("n_tokens").cast(nw.Int64).sum(),
             tokens_before=nw.col("n_tokens_before").cast(nw.Int64).sum(),
-            truncated=(nw.col("truncation") != "none").cast(nw.Int64).sum(),
+            truncated=done.str.contains(WAS_CUT).cast(nw.Int64).sum(),
+            compressed=done.str.contains(WAS_COMPRESSED).cast(nw.Int64).sum(),
         )
     )
+    return {name: value for name, value in figures.items() if name != "compressed" or value}
 
 
 def _duplicate_groups(frame: Frame) -> Metadata:

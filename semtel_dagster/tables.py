@@ -6,6 +6,11 @@ Partition columns (`week`, `classifier`) come from the path and are not part of 
 
 import pyarrow as pa
 
+from semtel_dagster.reducers import LOSSLESS_RULES
+
+# Patterns of the column `truncation`.
+WAS_CUT = "(?:message|head|tail|last_turns)$"
+WAS_COMPRESSED = "|".join(LOSSLESS_RULES)
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MESSAGES = pa.large_list(pa.struct([("role", pa.large_string()), ("content", pa.large_string())]))
 
@@ -52,7 +57,7 @@ TRUNCATED_CONVERSATIONS = pa.schema(
         ("text", pa.large_string()),  # the quoted transcript (semtel_dagster.transcript)
         ("n_tokens", pa.int32()),
         ("n_tokens_before", pa.int32()),
-        ("truncation", pa.large_string()),  # "none" or the strategy that cut
+        ("truncation", pa.large_string()),  # "none", or what shortened it: "code+head_tail" (stages.truncate)
         ("content_hash", pa.large_string()),  # 32 hex digits of blake2b over text
     ]
 )
@@ -110,7 +115,7 @@ RESPONSES = pa.schema(
         ("attempts", pa.int32()),  # calls sent for this row, refusals included
         ("refusals", pa.int32()),  # of these, refused by rate
         ("from_journal", pa.bool_()),  # paid for in an earlier run: no call now
-        ("status", pa.large_string()),  # answered | failed
+        ("status", pa.large_string()),  # answered | failed | waiting (for a batch)
         (
             "error",
             pa.large_string(),

@@ -21,10 +21,12 @@ WEEKS = ("2026-10-05", "2026-10-12")
 CLASSIFIERS = ["expertise", "intent"]
 
 
-def living_project(folder: Path, per_week: int = 6, **fields: object) -> Settings:
-    """Two weeks for two classifiers whose prompt files may be edited; one text stands in both weeks."""
+def living_project(
+    folder: Path, per_week: int = 6, *, rows: list[dict[str, object]] | None = None, **fields: object
+) -> Settings:
+    """A project whose prompt files may be edited; by default two weeks for two classifiers, one text in both weeks."""
     shutil.copytree(shipped_folder(), folder / "prompts")
-    rows = [one for week in range(2) for one in week_of_conversations(week, per_week)]
+    rows = rows or [one for week in range(2) for one in week_of_conversations(week, per_week)]
     return project(folder, rows, **{"prompts": "./prompts", "classifiers": CLASSIFIERS, **fields})
 
 

@@ -8,9 +8,11 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from semtel_dagster.definitions import build_defs
+from semtel_dagster.errors import SettingsError
 from semtel_dagster.partitions import grid_key
 from semtel_dagster.planning.observe import last_observed, observe_prompts
 from semtel_dagster.planning.project import Project
+from semtel_dagster.settings import load_settings
 from tests.living import CLASSIFIERS, WEEKS, edit, label, living_project
 
 MONDAY = dt.datetime(2026, 10, 19, 6, 1, tzinfo=dt.UTC)
@@ -72,9 +74,33 @@ def test_the_ended_week_flows_through_the_graph_in_order_on_monday_and_not_befor
         assert daemon.tick(MONDAY + dt.timedelta(minutes=4)) == {}
 
 
-def test_every_asset_has_a_condition(tmp_path):
+def test_another_cadence_is_every_assets(tmp_path):
+    defs = build_defs(living_project(tmp_path, per_week=2, classifiers=["intent"], cadence="30 4 * * 2"))
+    tuesday = dt.datetime(2026, 10, 20, 4, 31, tzinfo=dt.UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(defs, instance)
+        assert daemon.tick(MONDAY - dt.timedelta(minutes=2)) == {}
+        assert set(daemon.tick(MONDAY)) <= {"prompts"}
+        requested = []
+        for minute in range(6):
+            requested.append(daemon.tick(tuesday + dt.timedelta(minutes=minute)))
+            made(instance, requested[-1])
+        grid = [str(grid_key(ENDED, "intent"))]
+        in_order = [{name: [ENDED] for name in WEEKLY}, dict.fromkeys(("responses", "labels", "label_shares"), grid)]
+        assert [each for each in requested if each] == [*in_order, {"weekly_report": [ENDED]}]
+
+
+def test_a_cadence_that_is_no_cron_is_told():
+    with pytest.raises(SettingsError, match=r"cadence.*'weekly' is no cron"):
+        load_settings(cadence="weekly")
+
+
+def test_every_asset_has_a_condition_but_those_of_evaluations_which_people_start(tmp_path):
     graph = build_defs(living_project(tmp_path, per_week=2)).resolve_asset_graph()
-    assert [key for key in graph.get_all_asset_keys() if graph.get(key).automation_condition is None] == []
+    without = {
+        key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).automation_condition is None
+    }
+    assert without == {"golden_cases", "evaluation_results"}
 
 
 def stale_partitions(settings, instance):
@@ -118,6 +144,7 @@ def test_a_formatting_edit_is_no_new_version(labelled):
     ("name", "status"),
     [
         ("note_prompt_changes", dg.DefaultSensorStatus.RUNNING),
+        ("daily_look", dg.DefaultSensorStatus.RUNNING),
         ("weekly_cadence", dg.DefaultSensorStatus.STOPPED),
         ("catch_up", dg.DefaultSensorStatus.STOPPED),
         ("post_weekly_summary", dg.DefaultSensorStatus.STOPPED),

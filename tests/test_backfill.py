@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from semtel_dagster.loopback.process import serve
-from semtel_dagster.loopback.script import Latency, Script
+from semtel_dagster.loopback.script import Answers, Latency, Script
 from semtel_dagster.planning.budgets import budget_for
+from semtel_dagster.planning.words import price_in_words
 from tests.living import (
     CLASSIFIERS,
     WEEKS,
@@ -25,7 +26,7 @@ from tests.living import (
     planned,
     reasons,
 )
-from tests.pipeline import table
+from tests.pipeline import conversation, table
 
 OLD, NEW = WEEKS
 KILLED_AFTER = 9  # calls: within the second of four partitions
@@ -79,6 +80,35 @@ def test_a_second_plan_has_learned_the_tokens_of_a_call(tmp_path, instance, serv
     made = [outcome.labelled() for step, outcome in outcomes.items() if step.classifier]
     assert sum(each.input_tokens for each in made) == pytest.approx(plan.total["input_tokens"], rel=0.01)
     assert sum(each.cost_usd for each in made) == pytest.approx(plan.total["cost_usd"], rel=0.02)
+
+
+def test_second_questions_are_told_apart_from_the_calls_and_their_tokens_are_in_the_price(tmp_path, instance, server):
+    server.set_script(Script(answers=Answers(style="dirty", dirty_share=0.6), token_count="o200k"))
+    settings = living_project(tmp_path, per_week=24, endpoints=remote(server), requests={"repair": "ask"})
+    assert planned(settings, instance).second_calls == 0  # nothing is known yet
+    catch_up(settings, instance)
+    edit(settings, "expertise", ("Knows the basic words and goals", "Knows the basic words"))
+    plan = planned(settings, instance)
+    _, outcomes = catch_up(settings, instance)
+    made = [outcome.labelled() for step, outcome in outcomes.items() if step.classifier]
+    second = sum(each.calls for each in made) - plan.total["calls"]
+    assert 0 < second == pytest.approx(plan.second_calls, rel=0.2)
+    assert f"about {plan.second_calls} second questions" in price_in_words(plan)
+    assert sum(each.cost_usd for each in made) == pytest.approx(plan.total["cost_usd"], rel=0.05)
+
+
+def test_near_duplicates_share_a_call_and_the_plan_knows_it(tmp_path, instance, server):
+    twins = [
+        conversation(n, f"Please help me to paint the long wall of my house{end}", "Twice.", user=f"u{n}")
+        for n, end in enumerate((".", "!", " .", ", please."))
+    ]
+    others = [conversation(n, f"What is {n * 31} times {n * 7}?", "Much.", user=f"u{n}") for n in range(10, 16)]
+    settings = living_project(tmp_path, rows=[*twins, *others], endpoints=remote(server))
+    plan = planned(settings, instance)
+    assert plan.total["conversations"] == 2 * 10
+    _, outcomes = catch_up(settings, instance)
+    assert server.stats()["calls"] == plan.total["calls"] < 2 * 10
+    assert list(calls_of(outcomes).items()) == [((each.week, each.classifier), each.calls) for each in plan.partitions]
 
 
 def test_another_model_plans_the_weeks_that_the_old_one_answered(tmp_path, instance, server):

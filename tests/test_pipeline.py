@@ -81,7 +81,8 @@ def test_a_second_run_with_nothing_changed_makes_no_call_and_the_same_tables(ran
 def test_the_checks_pass_and_are_recorded(tmp_path):
     settings = project(tmp_path, list(requests(12)))
     graph = build_defs(settings).resolve_asset_graph()
-    keys = [key for key in graph.asset_check_keys if key.name != "answers_are_current"]  # of all weeks: runs daily
+    apart = {"answers_are_current", "verdict_lets_it_run"}  # of all weeks: runs daily; of evaluations: runs with them
+    keys = [key for key in graph.asset_check_keys if key.name not in apart]
     with dg.DagsterInstance.ephemeral() as instance:
         run_weeks(settings, instance=instance)
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
@@ -197,6 +198,8 @@ def test_the_graph_is_what_the_design_says(tmp_path):
         "labels": ["label", ["duplicate_groups", "responses"], "grid"],
         "label_shares": ["publish", ["labels"], "grid"],
         "weekly_report": ["publish", ["label_shares", "labels"], "weekly"],
+        "golden_cases": ["evaluation", ["truncated_conversations"], "classifier"],
+        "evaluation_results": ["evaluation", ["golden_cases", "prompts"], "classifier"],
     }
     assert sorted(key.name for key in graph.asset_check_keys) == [
         "answers_are_current",
@@ -206,4 +209,5 @@ def test_the_graph_is_what_the_design_says(tmp_path):
         "quarantine_is_small",
         "sample_is_part_of_conversations",
         "shares_account_for_every_label",
+        "verdict_lets_it_run",
     ]

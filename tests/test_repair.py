@@ -9,9 +9,11 @@ from semtel_dagster import tables
 from semtel_dagster.labels.batches import ParseResponses
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Answers, Script
-from semtel_dagster.repair import AskAndRepair, second_question
+from semtel_dagster.prompts.loader import load_classifiers
+from semtel_dagster.repair import AskAndRepair, parser_for, second_question
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.journal import Journal
+from semtel_dagster.settings import RequestSettings
 from tests.requests.builders import batches, endpoint, plan, prompt, texts
 
 GOOD, BAD = '{"colour": "red"}', '{"colour": "mauve"}'
@@ -83,3 +85,27 @@ def test_the_second_question_tells_the_reason_and_no_answer():
     assert second.messages[0] == first.messages[0]
     assert "The answer names more than one label." in second.messages[1].after
     assert second.fingerprint != second_question(first, "refusal").fingerprint
+
+
+def test_nearest_makes_no_call_and_repairs_by_the_meaning_of_the_word(server, tmp_path):
+    responses, _ = asked(server, tmp_path, texts(5), repair="nearest")
+    assert set(responses["attempts"].to_pylist()) == {1}
+    topic = load_classifiers(names=["topic"])["topic"].classifier
+    row = {"content_hash": "0" * 32, "raw_text": '{"topic": "job interviews"}', "status": "answered"}
+    answer = pa.RecordBatch.from_pylist([row], schema=tables.RESPONSES)
+    found = {}
+    for repair in ("none", "ask", "nearest"):
+        parser = pickle.loads(pickle.dumps(parser_for(topic, RequestSettings(repair=repair))))
+        (labels,) = [batch.to_pylist() for batch in parser(iter([answer]))]
+        found[repair] = (labels[0]["label"], labels[0]["label_status"], labels[0]["parser_fingerprint"])
+    assert found["none"] == found["ask"]
+    assert found["none"][:2] == (None, "invalid")
+    assert found["nearest"][:2] == ("careers", "repaired")
+    assert found["nearest"][2] != found["none"][2]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(True, "ask"), (False, "none"), ("true", "ask"), ("nearest", "nearest"), ("none", "none")]
+)
+def test_yes_and_no_are_words_for_asking_again_and_leaving_it(given, meant):
+    assert RequestSettings(repair=given).repair == meant

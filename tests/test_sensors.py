@@ -7,6 +7,7 @@ import threading
 import dagster as dg
 import pytest
 
+from semtel_dagster.currency import KEY
 from semtel_dagster.definitions import build_defs
 from semtel_dagster.errors import SemtelError
 from semtel_dagster.planning.observe import last_observed
@@ -16,6 +17,7 @@ from tests.living import WEEKS, copy_of, edit, local_instance, reloaded
 from tests.pipeline import conversation
 
 OLD, NEW = WEEKS
+RUN = "8e1d32dc-0000-4000-8000-000000000000"
 CHANGE = ("Knows the basic words and goals", "Knows the basic words")
 
 
@@ -41,14 +43,34 @@ def ran(instance, request, status):
     instance.add_run(run)
 
 
-def test_a_changed_prompt_is_noted_once(labelled):
+def test_a_changed_prompt_is_noted_once_and_the_check_is_asked_what_it_means(labelled):
     settings, instance = labelled
     edit(settings, "expertise", CHANGE)
     first = evaluate(settings, instance, "note_prompt_changes")
     assert [str(event.partition) for event in first.asset_events] == ["expertise"]
+    assert [run.asset_check_keys for run in first.run_requests] == [[KEY]]
     instance.report_runless_asset_event(first.asset_events[0])
     assert last_observed(instance, "expertise") == Project.of(settings).prompts["expertise"].fingerprint
     assert evaluate(settings, instance, "note_prompt_changes").skip_message == "no prompt changed"
+
+
+def test_when_all_is_caught_up_the_check_is_asked_again_once_everything_has_ended(labelled):
+    settings, instance = labelled
+    look(instance, passed=False)
+    assert evaluate(settings, instance, "note_prompt_changes").skip_message == "no prompt changed"
+    instance.report_runless_asset_event(dg.AssetMaterialization("label_shares", partition=f"intent|{NEW}"))
+    instance.add_run(dg.DagsterRun(job_name="label_week", run_id=RUN, status=dg.DagsterRunStatus.STARTED))
+    assert evaluate(settings, instance, "note_prompt_changes").skip_message == "no prompt changed"
+    instance.delete_run(RUN)
+    assert [run.asset_check_keys for run in evaluate(settings, instance, "note_prompt_changes").run_requests] == [[KEY]]
+    look(instance, passed=True)
+    assert evaluate(settings, instance, "note_prompt_changes").skip_message == "no prompt changed"
+
+
+def look(instance, *, passed):
+    """Records a verdict of the check."""
+    check = dg.AssetCheckEvaluation(KEY.asset_key, KEY.name, passed=passed, severity=dg.AssetCheckSeverity.WARN)
+    instance.report_runless_asset_event(check)
 
 
 def test_a_broken_prompt_is_told_and_stops_nothing(labelled):

@@ -59,6 +59,8 @@ def test_an_object_store_url_stays_as_it_is():
         ("engine: duckdb", ["engine", "polars", "duckdb"]),
         ("endpoints: [{name: a}]", ["endpoints.0", "base_url"]),
         ("endpoints: [{name: a, kind: embedded}, {name: a, kind: embedded}]", ["given twice", "a"]),
+        ("endpoints: [{name: a, model: m, base_url: 'localhost:8000/v1'}]", ["base_url", "localhost:8000", "http://"]),
+        ("endpoints: [{name: a, model: m, base_url: 'https://h/v1?api-version=1'}]", ["base_url", "api_version"]),
         ("dedupe: {embedding: west}", ["dedupe.embedding", "west"]),
         ("storage: [", ["not readable as YAML"]),
     ],
@@ -68,6 +70,12 @@ def test_a_wrong_value_is_told_with_field_value_and_mend(text, words):
         load_settings(write(text))
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_login_in_an_address_is_refused_and_not_shown():
+    with pytest.raises(SettingsError, match="api_key_env") as error:
+        load_settings(write("endpoints: [{name: a, model: m, base_url: 'https://me:made-up-word@h/v1'}]"))
+    assert "made-up-word" not in str(error.value)
 
 
 def test_a_named_file_that_is_missing_is_an_error():

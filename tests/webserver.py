@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,51 +34,53 @@ CHROMIUM_FLAGS = [
 
 @dataclass(frozen=True)
 class Webserver:
-    """Where the UI is, and its GraphQL."""
+    """Where the UI is, its GraphQL, and what Dagster's processes wrote."""
 
     url: str
+    log: Path
 
-    def query(self, text: str) -> dict[str, Any]:
-        """The data of a GraphQL query."""
-        body = json.dumps({"query": text}).encode()
+    def query(self, text: str, **variables: Any) -> dict[str, Any]:
+        """The data of a GraphQL query; its errors fail the test in their own words."""
+        body = json.dumps({"query": text, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)["data"]
+            document: dict[str, Any] = json.load(reply)
+        assert not document.get("errors"), document["errors"]
+        return dict(document["data"])
 
-    def wait_for(self, text: str, path: list[str | int], wanted: set[str], seconds: float) -> str:
-        """Asks again until the value at `path` is one of `wanted`, or time is up; returns the last value."""
-        end, value = time.monotonic() + seconds, ""
+    def wait_for(self, text: str, holds: Callable[[dict[str, Any]], Any], seconds: float) -> Any:
+        """Asks again until something of the reply holds, and returns it; else fails with the last reply and the log."""
+        end, reply = time.monotonic() + seconds, dict[str, Any]()
         while time.monotonic() < end:
-            found: Any = self.query(text)
-            try:
-                for step in path:
-                    found = found[step]
-                value = str(found)
-            except (IndexError, KeyError):  # not there yet
-                value = ""
-            if value in wanted:
-                return value
+            reply = self.query(text)
+            found = holds(reply)
+            if found:
+                return found
             time.sleep(2)
-        return value
+        raise AssertionError(f"not within {seconds} s; the last reply: {json.dumps(reply)[:4000]}\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of what Dagster's processes wrote."""
+        return f"the end of dev.log:\n{self.log.read_text(errors='replace')[-4000:]}"
 
 
 @contextmanager
-def dagster_dev(folder: Path, home: Path) -> Iterator[Webserver]:
-    """`dagster dev` on a project folder with a semtel.yaml; stopped with all its children."""
+def dagster_dev(folder: Path, home: Path, **variables: str) -> Iterator[Webserver]:
+    """`dagster dev` on a project folder with a semtel.yaml, under environment variables; stopped with its children."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text(default_instance_config(), encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = os.environ | {"DAGSTER_HOME": str(home), "SEMTEL_SETTINGS": str(folder / "semtel.yaml")}
+    environment = os.environ | {"DAGSTER_HOME": str(home), "SEMTEL_SETTINGS": str(folder / "semtel.yaml")} | variables
     command = [sys.executable, "-m", "dagster", "dev", "-m", "semtel_dagster.definitions", "-h", "127.0.0.1"]
     with (folder / "dev.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "-p", str(port)], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
-    server = Webserver(f"http://127.0.0.1:{port}")
+    server = Webserver(f"http://127.0.0.1:{port}", folder / "dev.log")
     try:
-        _wait_until_up(server, process, folder / "dev.log")
+        _wait_until_up(server, process)
         yield server
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -107,13 +109,13 @@ def browser_page() -> Iterator[Any]:
             browser.close()
 
 
-def _wait_until_up(server: Webserver, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_up(server: Webserver, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 240
     while time.monotonic() < end:
-        assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+        assert process.poll() is None, server.tail()
         try:
             if server.query("{version}").get("version"):
                 return
         except OSError:
             time.sleep(1)
-    raise AssertionError(f"dagster dev did not answer: {log.read_text(errors='replace')[-2000:]}")
+    raise AssertionError(f"dagster dev did not answer; {server.tail()}")

@@ -117,14 +117,29 @@ def _launch(project: Project, weeks: list[str], classifiers: list[str], budget: 
         observe_prompts(project.prompts, instance)
         planned = make_plan(project, instance, weeks, classifiers)
         stale = stale_partitions(project, History.read(instance), weeks, classifiers)
+    planned, held = _let_through(project, planned)
     chosen, left = within(planned, budget)
     if not chosen.partitions:
         out.print("Nothing to launch." if not left.partitions else "The cap allows no partition.")
-        return 0
+        return 1 if held else 0
     prepare = {each.week for each in stale if each.prepare} & {each.week for each in chosen.partitions}
     title = f"semtel: {price_in_words(chosen)}"
     identifier = launch(webserver, backfill_params(chosen.partitions, prepare, title, tags_of(budget)))
     show(chosen, "launched")
     out.print(f"[bold]Backfill[/]  {webserver.rstrip('/')}/runs/b/{identifier}", soft_wrap=True)
     _tell_what_is_left(left, None)
-    return 0
+    return 1 if held else 0
+
+
+def _let_through(project: Project, planned: Plan) -> tuple[Plan, set[str]]:
+    """What the gate lets a webserver launch, and the classifiers that it holds, which it tells about."""
+    from dataclasses import replace
+
+    from semtel_dagster.planning.staleness import PARSER
+
+    asked = {each.classifier for each in planned.partitions if each.reason != PARSER}
+    held = {name: decision for name in sorted(asked) if not (decision := project.decision(name)).passed}
+    for name, decision in held.items():
+        out.print(f"[red]held[/]      {name}: {decision.because}", highlight=False, soft_wrap=True)
+    free = tuple(each for each in planned.partitions if each.classifier not in held or each.reason == PARSER)
+    return replace(planned, partitions=free), set(held)

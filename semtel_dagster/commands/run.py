@@ -138,6 +138,10 @@ def _print_places(settings: Settings, outcomes: Sequence[Outcome]) -> None:
         out.print(f"[bold]Report[/]    {reports[-1]}", soft_wrap=True)
         out.print(f"[bold]DuckDB[/]    {Path(settings.storage) / WAREHOUSE}", soft_wrap=True)
     out.print(f"[bold]Tables[/]    {settings.storage}", soft_wrap=True)
+    waiting = sum(int(outcome.metadata.get("responses", {}).get("waiting", 0)) for outcome in outcomes)
+    if waiting:
+        brings = "semtel collect, or the sensor collect_batches, brings their answers"
+        out.print(f"[bold]Waiting[/]   {waiting:,} conversations wait for batches; {brings}", soft_wrap=True)
     for outcome in outcomes:
         if outcome.error:
             err.print(f"[red]failed[/]    {outcome.step.title}: ", end="")

@@ -75,8 +75,11 @@ def quantised(vectors: Vectors) -> Vectors:
 
 
 def cell_count(rows: int) -> int:
-    """How many cells balance assignment against comparison: the power of two nearest 3.2 square roots."""
-    return int(2 ** max(0, round(np.log2(3.2 * np.sqrt(max(rows, 1))))))
+    """How many cells balance assignment against comparison: the power of two nearest two square roots.
+
+    With c cells, n rows cost n * c products to assign and PROBES * n**2 / c to compare.
+    """
+    return int(2 ** max(0, round(np.log2(np.sqrt(PROBES * max(rows, 1))))))
 
 
 def build_cells(vectors: Vectors, cells: int | None = None) -> Cells:

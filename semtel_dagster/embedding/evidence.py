@@ -22,6 +22,7 @@ ALL_TURNS = 0.5
 POSITIVE_SIGN = 0.25
 NEGATIVE_SIGN = 0.3
 LAST_TURN = 1.5
+LENGTH_SHARE = 0.9  # of what is seen of a level; the rest is rare words
 BYTE_TOKENS = 259  # of the vocabulary: control and single-byte tokens
 
 # Mean and standard deviation over 1,200 ShareGPT conversations: log of tokens, mean norm of the token vectors.
@@ -66,4 +67,5 @@ def level(turns: Sequence[str], role: str) -> float:
     words = np.unique(ids[ids >= BYTE_TOKENS])
     rarity = float(np.sqrt((load_static_vectors().table[words] ** 2).sum(axis=1)).mean()) if len(words) else 0.0
     length, rare = LENGTH_AND_RARITY[role]
-    return round(0.7 * (float(np.log1p(len(ids))) - length[0]) / length[1] + 0.3 * (rarity - rare[0]) / rare[1], 6)
+    longer, rarer = (float(np.log1p(len(ids))) - length[0]) / length[1], (rarity - rare[0]) / rare[1]
+    return round(LENGTH_SHARE * longer + (1 - LENGTH_SHARE) * rarer, 6)

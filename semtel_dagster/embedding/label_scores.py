@@ -45,9 +45,13 @@ class LabelScores:
 
     def score(self, vectors: Floats) -> Floats:
         """Sum of three standardised similarities (mean phrase, nearest phrase, whole definition): [n, labels]."""
-        standardised = (self._similarities(vectors) - self.offset[:, None]) / self.scale[:, None]
-        total: Floats = standardised.sum(axis=0)
+        total: Floats = self.by_kind(vectors).sum(axis=0)
         return total
+
+    def by_kind(self, vectors: Floats) -> Floats:
+        """The three standardised similarities themselves: shape [3, n, labels]."""
+        standardised: Floats = (self._similarities(vectors) - self.offset[:, None]) / self.scale[:, None]
+        return standardised
 
     def _similarities(self, vectors: Floats) -> Floats:
         nearest = [np.einsum("nd,pd->np", vectors, rows).max(axis=1) for rows in self.phrases]

@@ -142,7 +142,7 @@ def first_independent_set(rows: Rows, edges: Edges) -> Rows:
     return np.flatnonzero(chosen)
 
 
-def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None) -> Groups:
+def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None, standing: Rows | None = None) -> Groups:
     """Who represents whom, among rows in order of content hash.
 
     Below `EXACT_BELOW` rows every pair is compared. Above it the plan of `cells.py` decides which, built from the
@@ -154,22 +154,31 @@ def find_groups(vectors: Vectors, threshold: float, cells: Cells | None = None) 
         vectors: Unit rows, shape [n, d].
         threshold: The least cosine between near duplicates.
         cells: A plan to use whatever the number of rows.
+        standing: Rows that represent themselves whatever is near them, e.g. representatives of earlier weeks. The
+            others' representatives are the first independent set of what these do not cover. Unset: none.
     """
     if cells is None and len(vectors) >= EXACT_BELOW:
         cells = build_cells(vectors)
     comparisons = Comparisons(vectors, threshold, cells.assign(vectors) if cells else None)
+    if standing is not None:
+        return _groups_after(comparisons, standing)
     everything = np.arange(len(vectors))
-    head, tail = np.split(everything, [-(-len(vectors) // HEAD_SHARE)])
+    head, _ = np.split(everything, [-(-len(vectors) // HEAD_SHARE)])
     in_head = comparisons.edges(head, head)
     if len(in_head.left) * HEAD_SHARE**2 <= MANY_EDGES:
         edges = comparisons.edges(everything, everything)
         return joined(len(vectors), first_independent_set(everything, edges), (edges,))
-    first = first_independent_set(head, in_head)
+    return _groups_after(comparisons, first_independent_set(head, in_head))
+
+
+def _groups_after(comparisons: Comparisons, first: Rows) -> Groups:
+    """The groups once some rows are known to stand: what these do not cover is settled among itself."""
+    everything = np.arange(len(comparisons.vectors))
     to_first = comparisons.edges(first, np.setdiff1d(everything, first))
-    open_rows = np.setdiff1d(tail, np.concatenate([to_first.left, to_first.right]))
+    open_rows = np.setdiff1d(everything, np.concatenate([first, to_first.left, to_first.right]))
     second = first_independent_set(open_rows, comparisons.edges(open_rows, open_rows))
     to_second = comparisons.edges(second, np.setdiff1d(everything, np.concatenate([first, second])))
-    return joined(len(vectors), np.concatenate([first, second]), (to_first, to_second))
+    return joined(len(everything), np.concatenate([first, second]), (to_first, to_second))
 
 
 def joined(rows: int, representatives: Rows, edges: tuple[Edges, ...]) -> Groups:

@@ -36,9 +36,11 @@ ACT_FIT = 17.0  # intents and cognitive levels reach 22 and more, subjects and l
 SUBJECT_SHARE = 0.1
 NEUTRAL_BAND = 0.2  # of a scale from -1 to 1, on both sides of its middle
 
-# Where answers of assistants lie: able ones are usual, so the scale of their levels is not centred.
-LEVEL_CENTRE = {"user": 0.0, "assistant": 0.5}
-LEVEL_SPREAD = {"user": 0.62, "assistant": 0.25}
+# Where answers of assistants lie: able ones are usual, so the scale of their levels is not centred. Chosen on the
+# demo's gold by quadratic kappa over weeks left out; wider for users would gain a point of accuracy, and let the
+# injections, which make a text longer, move 93 % of the labels instead of 59 %.
+LEVEL_CENTRE = {"user": 0.05, "assistant": 0.85}
+LEVEL_SPREAD = {"user": 0.7, "assistant": 0.35}
 
 
 class Evidence(Enum):

@@ -16,7 +16,7 @@ from semtel_dagster.embedding.static_vectors import VERSION
 from semtel_dagster.embedding.tasks import Answer, TaskReader, read_task
 from semtel_dagster.transcript import Turn, parse
 
-NAME = f"semtel-zero-shot-1 ({VERSION})"
+NAME = f"semtel-zero-shot-2 ({VERSION})"
 
 
 class ZeroShotModel:

@@ -67,6 +67,20 @@ class Engine(Protocol):
         """
         ...
 
+    def match(self, frame: Frame, few: Frame, on: Sequence[str]) -> Frame:
+        """The rows of a large frame that have a partner in a small one, with its columns; only the small one is held.
+
+        Args:
+            frame: Rows that may hold texts.
+            few: Rows without texts; `on` is unique there.
+            on: The columns that partners have in common.
+        """
+        ...
+
+    def sort_by_hash(self, frame: Frame, key: str) -> Frame:
+        """The same rows in ascending order of a column of hexadecimal hashes, without holding them in memory."""
+        ...
+
     def from_arrow(self, table: pa.Table) -> Frame:
         """A frame over a small table in memory."""
         ...

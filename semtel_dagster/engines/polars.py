@@ -18,10 +18,11 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from semtel_dagster.engines.base import ArrowFunction, Frame, Generator
+from semtel_dagster.engines.external_sort import sorted_by_hash
 from semtel_dagster.engines.parts import write_part
 
 BATCH_ROWS = 1024  # 6 MB of conversations; some ten batches are under way at a time
-GROUPS_AHEAD = 4
+GROUPS_AHEAD = 2
 PARTITION_COLUMNS = {"week": pl.Date, "classifier": pl.String}
 
 
@@ -67,6 +68,20 @@ class PolarsEngine:
     def spread(self, frame: Frame, key: str, *, order: Sequence[str] = ()) -> Frame:
         """The frame, sorted by key and `order` if an order is asked for: there is one task."""
         return frame.sort(key, *order) if order else frame
+
+    def match(self, frame: Frame, few: Frame, on: Sequence[str]) -> Frame:
+        """The rows of a large frame that have a partner in a small one, with its columns; the small one is held."""
+        rows: pl.LazyFrame = nw.to_native(frame)
+        partners: pl.LazyFrame = nw.to_native(few)
+        # Left to itself Polars may hold the large side. And lazily it would read a table that both sides come from
+        # once, and keep its texts until the small side is done.
+        return nw.from_native(rows.join(partners.collect().lazy(), on=list(on), how="inner", maintain_order="left"))
+
+    def sort_by_hash(self, frame: Frame, key: str) -> Frame:
+        """The same rows in ascending order of a column of hexadecimal hashes, without holding them in memory."""
+        native: pl.LazyFrame = nw.to_native(frame)
+        schema = _arrow_schema(native)  # Polars' own sort holds all rows
+        return self.from_batches(lambda: sorted_by_hash(record_batches(native), schema, key), schema)
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """A frame over a small table in memory."""

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from semtel_dagster.engines.arrow_types import from_spark, plain_schema, to_spark, wire_schema
 from semtel_dagster.engines.base import ArrowFunction, Frame, Generator
-from semtel_dagster.engines.spark_tasks import PARTS, RunFunction, RunGenerators, WriteParts, write_part
+from semtel_dagster.engines.parts import write_part
+from semtel_dagster.engines.spark_tasks import PARTS, RunFunction, RunGenerators, WriteParts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -86,6 +87,14 @@ class SparkEngine:
         native: DataFrame = nw.to_native(frame)
         spread = native.repartition(self.tasks, key)
         return nw.from_native(spread.sortWithinPartitions(key, *order) if order else spread)
+
+    def match(self, frame: Frame, few: Frame, on: Sequence[str]) -> Frame:
+        """The rows of a large frame that have a partner in another one, with its columns."""
+        return frame.join(few, on=list(on), how="inner")
+
+    def sort_by_hash(self, frame: Frame, key: str) -> Frame:
+        """The same rows in ascending order of a column of hexadecimal hashes."""
+        return frame.sort(key)
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """A frame over a small table in memory, rows in order."""

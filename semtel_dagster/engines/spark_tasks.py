@@ -1,4 +1,4 @@
-"""What runs inside Spark's tasks: picklable wrappers around row functions, and the writer of Parquet parts.
+"""What runs inside Spark's tasks: picklable wrappers around row functions, and who writes which part.
 
 Belongs here: whatever an executor imports. It needs no session and knows no frame; `spark` plans, this does.
 """
@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from semtel_dagster.engines.arrow_types import cast_batch, cast_batches, wire_schema
 from semtel_dagster.engines.base import ArrowFunction, Generator
+from semtel_dagster.engines.parts import write_part
 
-ROW_GROUP_BYTES = 16 * 2**20
 PARTS = pa.schema([("partition", pa.int32()), ("file", pa.large_string())])
 
 
@@ -91,19 +90,6 @@ class WriteParts:
         file = f"{partition:05}-{uuid.uuid4().hex}.parquet"
         write_part(cast_batches(chain([first], filled), self.schema), self.schema, f"{self.folder}/{file}")
         yield pa.record_batch([pa.array([partition], pa.int32()), pa.array([file], pa.large_string())], schema=PARTS)
-
-
-def write_part(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: str) -> None:
-    """Writes batches as one zstd Parquet file, holding one row group of them at a time."""
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        group: list[pa.RecordBatch] = []
-        for batch in batches:
-            group.append(batch)
-            if sum(held.nbytes for held in group) >= ROW_GROUP_BYTES:
-                writer.write_table(pa.Table.from_batches(group, schema=schema))
-                group = []
-        if group:
-            writer.write_table(pa.Table.from_batches(group, schema=schema))
 
 
 def _to_wire(batches: Iterator[pa.RecordBatch], given: pa.Schema) -> Iterator[pa.RecordBatch]:

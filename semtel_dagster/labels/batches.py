@@ -14,6 +14,7 @@ import pyarrow as pa
 from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
 from semtel_dagster.labels.fingerprint import parser_fingerprint
+from semtel_dagster.labels.nearness import Nearness
 from semtel_dagster.labels.parsed import REPAIRED, REPAIRED_MARK, UNANSWERED, ParsedLabel
 from semtel_dagster.tables import LABELS
 
@@ -45,9 +46,11 @@ class ParseResponses:
 
     Attributes:
         classifier: The tasks that were asked.
+        nearness: Finds labels by their meaning where nothing else does; unset: such answers are invalid.
     """
 
     classifier: Classifier
+    nearness: Nearness | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -67,11 +70,11 @@ class ParseResponses:
     @property
     def fingerprint(self) -> str:
         """The parser's fingerprint for this classifier."""
-        return parser_fingerprint(self.classifier)
+        return parser_fingerprint(self.classifier, self.nearness.fingerprint if self.nearness else "")
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Parses batches that hold COLUMNS of tables.RESPONSES; other columns are ignored."""
-        parser = AnswerParser(self.classifier)
+        parser = AnswerParser(self.classifier, self.nearness)
         fingerprint = self.fingerprint
         # Answers repeat: a few labels make most of them.
         known: dict[str, tuple[ParsedLabel, ...]] = {}

@@ -12,8 +12,13 @@ from semtel_dagster.classifiers import Classifier
 PARSER_FINGERPRINT = "labels-1"
 
 
-def parser_fingerprint(classifier: Classifier) -> str:
-    """16 hex digits over the parser's version and what it reads of a classifier: names, aliases, scales, scores."""
+def parser_fingerprint(classifier: Classifier, nearness: str = "") -> str:
+    """16 hex digits over the parser's version and what it reads of a classifier: names, aliases, scales, scores.
+
+    Args:
+        classifier: The tasks that are read.
+        nearness: The fingerprint of the judge of meaning, if there is one; then definitions count, too.
+    """
     tasks = [
         {
             "name": task.name,
@@ -23,5 +28,6 @@ def parser_fingerprint(classifier: Classifier) -> str:
         }
         for task in classifier.tasks
     ]
-    content = orjson.dumps([PARSER_FINGERPRINT, tasks], option=orjson.OPT_SORT_KEYS)
+    judged = [nearness, [[label.definition for label in task.labels] for task in classifier.tasks]] if nearness else []
+    content = orjson.dumps([PARSER_FINGERPRINT, tasks, *judged], option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -19,6 +19,8 @@ from semtel_dagster.labels.parsed import CLEANED, EXACT, MATCHED
 LONGEST_VALUE = 400
 LONGEST_SPELLING = 60
 MAX_SEPARATORS = 12
+_REMEMBERED = 4096
+_FAR = 5  # typing errors from which on a spelling is no rival of the nearest one
 
 _NEGATION = re.compile(
     r"(?i)(?<!\w)(?:not|no|non|isn'?t|aren'?t|neither|nor|never|cannot|can'?t|without|nicht|kein\w*|weder|pas|aucun\w*|não|"
@@ -57,7 +59,8 @@ class Matcher:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._names = {label.name: Match(label.name, EXACT) for label in task.labels}
+        # Spellings come again and again; the names are there from the start.
+        self._known = {label.name: Match(label.name, EXACT) for label in task.labels}
         self._spelled: dict[str, Match] = {}
         self._stems: dict[str, Match] = {}
         for label in task.labels:
@@ -67,13 +70,24 @@ class Matcher:
                     _claim(self._spelled, key, Match(label.name, how))
                 _claim(self._stems, stemmed(spelling), Match(label.name, MATCHED))
         # Aliases are near to more words than names are, so only long ones take part in edit distance.
-        self._near = [(comparable(label.name), label.name, 5) for label in task.labels]
-        self._near += [(comparable(alias), label.name, 8) for label in task.labels for alias in label.aliases]
+        near = [(comparable(label.name), label.name, 5) for label in task.labels]
+        near += [(comparable(alias), label.name, 8) for label in task.labels for alias in label.aliases]
+        # Typing errors rarely hit the first letter, and a different one is often another word.
+        self._near: dict[str, list[tuple[str, str]]] = {}
+        for spelling, name, shortest in near:
+            if len(spelling) >= shortest:
+                self._near.setdefault(spelling[0], []).append((spelling, name))
 
     def match(self, spelling: str) -> Match:
         """The label that a short text means; the text holds the label and perhaps a remark after it."""
-        if spelling in self._names:
-            return self._names[spelling]
+        found = self._known.get(spelling)
+        if found is None:
+            found = self._match(spelling)
+            if len(spelling) <= LONGEST_SPELLING and len(self._known) < _REMEMBERED:
+                self._known[spelling] = found
+        return found
+
+    def _match(self, spelling: str) -> Match:
         text = _MARK.sub("", clean(spelling[:LONGEST_VALUE])).strip(" \t\n\"'`*_“”‘’«»「」『』.,;:!?<>#")
         if not text:
             return Match(None, reasons.NO_LABEL)
@@ -166,10 +180,9 @@ class Matcher:
         if not 5 <= len(text) <= LONGEST_SPELLING:
             return Match(None, reasons.UNKNOWN_LABEL)
         distances: dict[str, int] = {}
-        for spelling, label, shortest in self._near:
-            # Typing errors rarely hit the first letter, and a different one is often another word.
-            if len(spelling) >= shortest and spelling[0] == text[0]:
-                distance = OSA.distance(text, spelling, score_cutoff=5)
+        for spelling, label in self._near.get(text[0], ()):
+            if abs(len(spelling) - len(text)) <= _FAR:
+                distance = OSA.distance(text, spelling, score_cutoff=_FAR)
                 distances[label] = min(distance, distances.get(label, distance))
         ranked = sorted((distance, label) for label, distance in distances.items())
         if not ranked or ranked[0][0] > _allowed(len(text)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Zero-width and directional marks, soft hyphen, byte order mark, variation selectors, lone surrogates, controls.
 _INVISIBLE = re.compile(
@@ -39,19 +40,29 @@ _ENDINGS = (
     "y",
 )
 _SHORTEST_STEM = 4
+_REMEMBERED_LENGTH = 200  # of texts whose comparable form is kept: keys, spellings and their parts come again and again
 
 
 def clean(raw: str) -> str:
     r"""An answer without invisible characters, NFKC, line breaks as `\n`, no white space around it."""
+    if raw.isascii() and raw.isprintable():  # none of the below is in it
+        return raw.strip()
     text = _BREAKS.sub("\n", _INVISIBLE.sub("", raw))
     return unicodedata.normalize("NFKC", text).translate(_MINUS).strip()
 
 
 def comparable(text: str) -> str:
     """Words in lower case, one space between them: no punctuation, no "and", no markup."""
+    return _remembered(text) if len(text) <= _REMEMBERED_LENGTH else _comparable(text)
+
+
+def _comparable(text: str) -> str:
     spaced = _CAMEL.sub(" ", clean(text)).casefold()
     words = _NO_WORD.sub(" ", unicodedata.normalize("NFKC", spaced)).split()
     return " ".join(word for word in words if word != "and") or " ".join(words)
+
+
+_remembered = lru_cache(maxsize=8192)(_comparable)
 
 
 def compact(text: str) -> str:
@@ -64,6 +75,7 @@ def stemmed(text: str) -> str:
     return " ".join(_stem(word) for word in comparable(text).split())
 
 
+@lru_cache(maxsize=8192)
 def _stem(word: str) -> str:
     if not word.isascii():
         return word

@@ -19,7 +19,7 @@ class ParsedLabel:
         label: One of the task's labels, or None when `status` is invalid or unanswered.
         score: The task's score within its range, or None.
         status: exact (a clean answer), cleaned (the label's name, dug out), matched (another spelling),
-            repaired (asked again), invalid.
+            repaired (asked again, or found by its meaning), invalid.
         reason: A code of `reasons` when label or score is missing.
         confidence: Between 0 and 1, where the answer states one.
     """

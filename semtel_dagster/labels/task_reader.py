@@ -15,9 +15,10 @@ from semtel_dagster.classifiers import Classifier, Task
 from semtel_dagster.labels import reasons, text_fields
 from semtel_dagster.labels.json_fields import Field, Section
 from semtel_dagster.labels.keys import label_keys, score_keys
-from semtel_dagster.labels.matching import Match, Matcher
-from semtel_dagster.labels.normalise import compact
-from semtel_dagster.labels.parsed import CLEANED, EXACT, INVALID, MATCHED, ParsedLabel
+from semtel_dagster.labels.matching import LONGEST_SPELLING, Match, Matcher
+from semtel_dagster.labels.nearness import Finder
+from semtel_dagster.labels.normalise import compact, comparable
+from semtel_dagster.labels.parsed import CLEANED, EXACT, INVALID, MATCHED, REPAIRED, ParsedLabel
 from semtel_dagster.labels.scores import read_score
 
 LONGEST_BARE = 400
@@ -33,8 +34,9 @@ _REFUSAL = re.compile(
 class TaskReader:
     """Finds and reads one task's values in a text."""
 
-    def __init__(self, task: Task, classifier: Classifier) -> None:
+    def __init__(self, task: Task, finder: Finder | None, classifier: Classifier) -> None:
         self._task = task
+        self._finder = finder
         self._matcher = Matcher(task)
         self._alone = len(classifier.tasks) == 1
         self._keys = label_keys(task, classifier)
@@ -67,11 +69,37 @@ class TaskReader:
         found = next((match for match in searched if match.label), searched[-1])
         if found.label is None:
             refused = found.how in _NOTHING_FOUND and _REFUSAL.search(sections[-1].rest[:400])
-            return self.invalid(reasons.REFUSAL if refused else found.how)
+            meant = None if refused or found.how != reasons.UNKNOWN_LABEL else self._meant(sections)
+            if meant is None:
+                return self.invalid(reasons.REFUSAL if refused else found.how)
+            return ParsedLabel(self._task.name, meant, *self._repaired(sections))
         as_asked = isinstance(whole, dict) and whole.get(self._task.name) == found.label
         status = CLEANED if found.how == EXACT and not as_asked else found.how
         score, reason = self._score(sections)
         return ParsedLabel(self._task.name, found.label, score, status, reason)
+
+    def _repaired(self, sections: Sequence[Section]) -> tuple[float | None, str, str | None]:
+        score, reason = self._score(sections)
+        return score, REPAIRED, reason
+
+    def _meant(self, sections: Sequence[Section]) -> str | None:
+        """The label that the one unknown value in this task's place means."""
+        values = self._values_said(sections) if self._finder else []
+        if not self._finder or len({comparable(value) for value in values}) != 1:
+            return None
+        return self._finder(values[0])
+
+    def _values_said(self, sections: Sequence[Section]) -> list[str]:
+        """The values in this task's place, in the most explicit form that there is; empty if one is no word."""
+        for section in sections:
+            for fields in self._keys.search(section):
+                said = [field.value for field in fields]
+                if said:
+                    return said if all(isinstance(value, str) for value in said) else []
+            lone = text_fields.lone_values(section.rest) if self._alone and not section.has_object else []
+            if len(lone) == 1 and len(lone[0]) <= LONGEST_SPELLING:
+                return lone
+        return []
 
     def _search(self, section: Section) -> Match:
         first: Match | None = None

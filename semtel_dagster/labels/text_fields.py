@@ -6,7 +6,8 @@ JSON belongs in `json_fields`; what a value means, in `matching` and `scores`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from semtel_dagster.labels.json_fields import Field
@@ -71,7 +72,29 @@ def tag_fields(text: str) -> list[Field]:
     return [Field(key, value.strip()) for key, value in _TAG.findall(text)]
 
 
-def line_fields(text: str, keys: Sequence[re.Pattern[str]], others: re.Pattern[str] | None = None) -> list[Field]:
+@dataclass(frozen=True, slots=True)
+class KeyPattern:
+    """Finds a field's name and what is said of it, on one line.
+
+    Attributes:
+        word: The beginning of the name in lower case; where it is missing there is no need to search.
+        pattern: Its first group is the name, its second what follows.
+    """
+
+    word: str
+    pattern: re.Pattern[str]
+
+    def may_occur(self, text: str) -> bool:
+        """Whether a text is worth a search."""
+        # Letters outside ASCII may match others, such as the long s.
+        return not text.isascii() or self.word in text.lower()
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """Every place of a text where something is said of the field."""
+        return self.pattern.finditer(text) if self.may_occur(text) else iter(())
+
+
+def line_fields(text: str, keys: Sequence[KeyPattern], others: re.Pattern[str] | None = None) -> list[Field]:
     """The fields that are written `key: value`, `key is value`, or as cells of a table.
 
     Args:
@@ -79,7 +102,10 @@ def line_fields(text: str, keys: Sequence[re.Pattern[str]], others: re.Pattern[s
         keys: Patterns of the keys, from `key_pattern`.
         others: Finds the keys of other fields, where a value on the same line ends.
     """
-    fields = []
+    fields: list[Field] = []
+    keys = [key for key in keys if key.may_occur(text)]
+    if not keys and "|" not in text:
+        return fields
     for line in text.split("\n"):
         for key in keys:
             found = islice(key.finditer(line), MAX_FIELDS)
@@ -97,13 +123,14 @@ def name_pattern(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?i)(?<![A-Za-z_])(?:{'|'.join(map(_words, names))})(?![a-z])")
 
 
-def key_pattern(name: str) -> re.Pattern[str]:
-    """A pattern that finds a field's name and what is said of it, on one line."""
+def key_pattern(name: str) -> KeyPattern:
+    """What finds a field's name and what is said of it, on one line."""
     words = _words(name)
-    return re.compile(
+    pattern = re.compile(
         rf"(?i)(?<![A-Za-z_])({words})(?:[\s_-]*(?:label|level|category))?[\"'*_`\s]*"
         r"(?:[:=]+>?|->|→|-(?=\s)|\b(?:is|are|was|would be|should be|ist|es|est)\b|是|为)[\s\"'*_`]*(.{1,120})"
     )
+    return KeyPattern(re.split(r"[\s_-]+", name)[0].lower(), pattern)
 
 
 def lone_values(text: str) -> list[str]:

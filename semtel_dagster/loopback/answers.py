@@ -37,12 +37,20 @@ class Answerer:
         """
         if self._answers.style == "fixed":
             return self._answers.text
-        chosen = self._answers.json_schema or schema or NO_SCHEMA
-        truth = self._truth.get(key) if self._answers.style == "confusion" else None
-        value = _Choice(chosen, self._seed, key, truth, self._answers.accuracy).value(chosen, "")
+        value = self.value(self._answers.json_schema or schema or NO_SCHEMA, key)
         if self._answers.style == "dirty" and unit(self._seed, "dirty", key) < self._answers.dirty_share:
             return soil(value, unit(self._seed, "dirt", key))
         return orjson.dumps(value).decode()
+
+    def value(self, schema: Schema, key: bytes) -> Any:
+        """The answer about a transcript as a value, before any dirt."""
+        truth = self._truth.get(key) if self._answers.style == "confusion" else None
+        return _Choice(schema, self._seed, key, truth, self._answers.accuracy).value(schema, "")
+
+    def told(self, key: bytes) -> dict[str, str]:
+        """The labels by task that the script holds for true about a transcript; empty where it holds none by task."""
+        truth = self._truth.get(key)
+        return truth if isinstance(truth, dict) else {}
 
 
 def valid_answer(schema: Schema, transcript: str, seed: int = 0) -> Any:

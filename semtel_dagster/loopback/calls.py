@@ -12,6 +12,7 @@ import msgspec
 
 from semtel_dagster.loopback import replies
 from semtel_dagster.loopback.answers import Schema
+from semtel_dagster.loopback.arrival import Arrival, UnfitError
 from semtel_dagster.loopback.chat import (
     ChatRequest,
     decode_chat,
@@ -23,20 +24,11 @@ from semtel_dagster.loopback.chat import (
     user_text,
 )
 from semtel_dagster.loopback.exchange import Exchange
+from semtel_dagster.loopback.packs import Block, blocks_in, is_packed
 from semtel_dagster.loopback.script import Script
-from semtel_dagster.loopback.wire import Connection, Request
 
 _DEFAULT_OUTPUT = 16  # tokens judged at arrival when a request names no maximum
 _KNOWN = 512  # prompts and schemas remembered
-
-
-class UnfitError(Exception):
-    """A request that this server does not serve; carries the reply."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(f"status {status}")
-        self.status = status
-        self.body = body
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +42,7 @@ class Call(Exchange):
         transcript: Key of the transcript in it; the same where there is no slot.
         system: The messages before the user's.
         schema: The answer's JSON schema, if one is known.
+        blocks: The conversations of a prompt that holds several.
     """
 
     request: ChatRequest
@@ -58,6 +51,7 @@ class Call(Exchange):
     transcript: bytes
     system: str
     schema: Schema | None = None
+    blocks: tuple[Block, ...] = ()
 
     def judged_tokens(self) -> int:
         """What quotas judge at arrival: the prompt and the longest answer allowed."""
@@ -75,28 +69,24 @@ class CallReader:
         self._static_tokens: dict[str, int] = {}
         self._cached: set[str] = set()
 
-    def read(self, connection: Connection, raw: Request, deployment: str, client: str, azure: bool) -> Call:
+    def read(self, arrival: Arrival) -> Call:
         """Decodes a request and keys it.
 
         Raises:
             UnfitError: It is not a chat completion request.
         """
-        try:
-            request = decode_chat(raw.body)
-        except msgspec.DecodeError:
-            message = "The body is not a chat completion request in valid JSON."
-            raise UnfitError(400, replies.invalid(None, message, None, azure=azure)) from None
-        request.model = deployment or request.model
+        request = arrival.read(decode_chat, "a chat completion request")
+        request.model = arrival.deployment or request.model
         text, system = user_text(request), system_text(request)
         conversation = key_of(text)
-        header = raw.header(b"x-loopback-slot")
+        header = arrival.request.header(b"x-loopback-slot")
         slotted = transcript_in(text, self._script.slot, header) if header or self._script.slot else text
         return Call(
-            connection=connection,
+            connection=arrival.connection,
             request=request,
-            body=raw.body,
-            client=client,
-            azure=azure,
+            body=arrival.request.body,
+            client=arrival.client,
+            azure=arrival.azure,
             conversation=conversation,
             transcript=conversation if slotted is text else key_of(slotted),
             system=system,
@@ -107,7 +97,7 @@ class CallReader:
         """Finds the answer's schema, and whether the script's server serves such a request at all.
 
         Raises:
-            UnfitError: An unknown model, an unsupported parameter, a prompt over the context's length.
+            UnfitError: An unsupported parameter, a prompt over the context's length.
         """
         script, request, azure = self._script, call.request, call.azure
         try:
@@ -115,8 +105,8 @@ class CallReader:
         except ValueError as fault:
             raise UnfitError(400, replies.invalid(None, str(fault), "response_format", azure=azure)) from None
         call.schema = self._remember(call.system, schema)
-        if script.models is not None and request.model not in script.models:
-            raise UnfitError(404, replies.no_model(azure=azure))
+        if is_packed(call.schema):
+            call.blocks = blocks_in(user_text(request))
         parameter = self._unsupported(request, kind, call.body)
         if parameter is not None:
             raise UnfitError(400, replies.unsupported(parameter, azure=azure))

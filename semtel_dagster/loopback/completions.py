@@ -5,56 +5,45 @@ Reading a request belongs in `calls`, who gets in in `admission`, how faults loo
 
 from __future__ import annotations
 
-import asyncio
 from random import Random
+from time import monotonic
 from typing import Any
 
 from semtel_dagster.loopback import replies
 from semtel_dagster.loopback.admission import Admission
 from semtel_dagster.loopback.answers import Answerer
-from semtel_dagster.loopback.calls import Call, CallReader, UnfitError
-from semtel_dagster.loopback.mishaps import BILLED, Mishaps
-from semtel_dagster.loopback.schedule import Clock
-from semtel_dagster.loopback.script import Phase, Script
-from semtel_dagster.loopback.stats import Stats
-from semtel_dagster.loopback.wire import Connection, Request, render
+from semtel_dagster.loopback.arrival import Arrival
+from semtel_dagster.loopback.calls import Call, CallReader
+from semtel_dagster.loopback.mishaps import BILLED
+from semtel_dagster.loopback.packs import PackAnswerer
+from semtel_dagster.loopback.script import Phase
+from semtel_dagster.loopback.wire import render
 
 
 class Completions:
     """Serves chat calls by one script."""
 
-    def __init__(
-        self, script: Script, stats: Stats, mishaps: Mishaps, clock: Clock, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._script = script
-        self._stats = stats
-        self._mishaps = mishaps
-        self._clock = clock
-        self._loop = loop
+    def __init__(self, admission: Admission) -> None:
+        script = self._script = admission.script
+        self._admission = admission
+        self._stats, self._mishaps = admission.stats, admission.mishaps
         self._random = Random(script.seed)
         self._reader = CallReader(script)
-        self._admission = Admission(script, stats, mishaps, clock, loop)
         self._answerer = Answerer(script.answers, script.seed)
+        self._packs = PackAnswerer(script.packs, self._answerer, script.seed)
 
-    def handle(self, connection: Connection, raw: Request, deployment: str, client: str, azure: bool) -> None:
+    def handle(self, arrival: Arrival) -> None:
         """Counts a call and sees it through.
 
-        Args:
-            connection: Where the reply goes.
-            raw: The request.
-            deployment: The model that an Azure path names, else empty.
-            client: For whom the call is counted, else empty.
-            azure: Whether errors have Azure's shape.
+        Raises:
+            UnfitError: It is no chat call, or none that the script's server serves.
         """
-        try:
-            call = self._reader.read(connection, raw, deployment, client, azure)
-            self._clock.begin()
-            nth = self._stats.call(call.conversation, call.transcript)
-            self._admission.count("calls", call)
-            self._reader.check(call)
-        except UnfitError as unfit:
-            self._mishaps.error(connection, unfit.status, unfit.body)
-            return
+        call = self._reader.read(arrival)
+        self._admission.clock.begin()
+        nth = self._stats.call(call.conversation, call.transcript)
+        self._admission.count("calls", call)
+        self._admission.check_model(call, call.request.model)
+        self._reader.check(call)
         phase = self._admission.admit(call, call.conversation, nth, call.judged_tokens())
         if phase is not None:
             self._begin(call, phase)
@@ -67,17 +56,22 @@ class Completions:
         if seconds <= 0:
             self._finish(call, text, finish_reason, output_tokens)
         else:
-            self._loop.call_later(seconds, self._finish, call, text, finish_reason, output_tokens)
+            self._admission.loop.call_later(seconds, self._finish, call, text, finish_reason, output_tokens)
 
     def _answer(self, call: Call) -> tuple[str, str, int]:
         """The answer's text, its finish_reason and its tokens."""
         if call.fault == "filtered_200":
             return "", "content_filter", 0
-        text = self._answerer.answer(call.schema, call.transcript)
+        finish_reason = "stop"
+        if call.blocks and call.schema is not None:
+            text, cut = self._packs.answer(call.schema, call.blocks, call.conversation)
+            finish_reason = "length" if cut else "stop"
+        else:
+            text = self._answerer.answer(call.schema, call.transcript)
         tokens, most = max(1, self._reader.tokens(text)), call.request.most_tokens()
         if most is not None and tokens > most:
             return text[: len(text) * most // tokens], "length", most
-        return text, "stop", tokens
+        return text, finish_reason, tokens
 
     def _latency(self, output_tokens: int, phase: Phase) -> float:
         latency = self._script.latency
@@ -104,6 +98,9 @@ class Completions:
         tokens = (call.prompt_tokens, self._reader.cached_tokens(call), output_tokens)
         self._admission.settle(call.judged_tokens(), call.prompt_tokens + output_tokens)
         self._stats.pay(call.conversation, call.transcript, tokens)
+        if self._script.log_answers:
+            self._stats.log(call.conversation, monotonic(), call.connection.opened_at)
+        self._stats.pay_packed([block.key for block in call.blocks if block.proposed is None])
         body = replies.completion(
             number=self._stats.totals["calls"],
             model=call.request.model,

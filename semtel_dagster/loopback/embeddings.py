@@ -5,20 +5,18 @@ Its quotas, phases and faults are those of the script, kept apart from the chat 
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from semtel_dagster.loopback import replies
 from semtel_dagster.loopback.admission import Admission
+from semtel_dagster.loopback.arrival import Arrival
 from semtel_dagster.loopback.chat import key_of, token_counter
 from semtel_dagster.loopback.exchange import Exchange
-from semtel_dagster.loopback.mishaps import BILLED, Mishaps
-from semtel_dagster.loopback.schedule import Clock
-from semtel_dagster.loopback.script import Script
-from semtel_dagster.loopback.stats import Stats
-from semtel_dagster.loopback.wire import Connection, Request, render
+from semtel_dagster.loopback.mishaps import BILLED
+from semtel_dagster.loopback.wire import render
 
 
 class EmbeddingRequest(msgspec.Struct):
@@ -38,47 +36,43 @@ class EmbeddingRequest(msgspec.Struct):
         return [item if isinstance(item, str) else repr(item) for item in self.input]
 
 
+_decode: Callable[[bytes], EmbeddingRequest] = msgspec.json.Decoder(EmbeddingRequest).decode
+
+
 class Embeddings:
     """Serves embeddings calls by one script."""
 
-    def __init__(
-        self, script: Script, stats: Stats, mishaps: Mishaps, clock: Clock, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._script = script
-        self._stats = stats
-        self._mishaps = mishaps
-        self._loop = loop
-        self._admission = Admission(script, stats, mishaps, clock, loop)
-        self._tokens = token_counter(script)
+    def __init__(self, admission: Admission) -> None:
+        self._script = admission.script
+        self._admission = admission
+        self._stats, self._mishaps = admission.stats, admission.mishaps
+        self._tokens = token_counter(admission.script)
         self._seen: dict[bytes, int] = {}
 
-    def handle(self, connection: Connection, raw: Request, deployment: str, client: str, azure: bool) -> None:
-        """Sees a call through; the arguments are those of a chat call."""
-        try:
-            request = msgspec.json.decode(raw.body, type=EmbeddingRequest)
-        except msgspec.DecodeError:
-            message = "The body is not an embeddings request in valid JSON."
-            self._mishaps.error(connection, 400, replies.invalid(None, message, None, azure=azure))
-            return
-        request.model = deployment or request.model
+    def handle(self, arrival: Arrival) -> None:
+        """Counts a call and sees it through.
+
+        Raises:
+            UnfitError: It is no embeddings call, or none that the script's server serves.
+        """
+        request = arrival.read(_decode, "an embeddings request")
+        request.model = arrival.deployment or request.model
         texts = request.texts()
         key = key_of("\0".join(texts))
         self._seen[key] = self._seen.get(key, 0) + 1
         exchange = Exchange(
-            connection=connection,
-            client=client,
-            azure=azure,
+            connection=arrival.connection,
+            client=arrival.client,
+            azure=arrival.azure,
             prompt_tokens=sum(self._tokens(text) for text in texts),
             embedding=True,
         )
         self._admission.count("calls", exchange)
-        if self._script.models is not None and request.model not in self._script.models:
-            self._mishaps.error(connection, 404, replies.no_model(azure=azure))
-            return
+        self._admission.check_model(exchange, request.model)
         phase = self._admission.admit(exchange, key, self._seen[key], exchange.prompt_tokens)
         if phase is not None:
             seconds = self._script.latency.median_s * phase.slow
-            self._loop.call_later(seconds, self._finish, exchange, request, texts)
+            self._admission.loop.call_later(seconds, self._finish, exchange, request, texts)
 
     def _finish(self, exchange: Exchange, request: EmbeddingRequest, texts: list[str]) -> None:
         if exchange.fault is not None:

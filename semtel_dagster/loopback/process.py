@@ -59,8 +59,8 @@ class LoopbackServer:
         """Everything that was counted, summed over the processes.
 
         Args:
-            conversations: False leaves out `conversations`, `paid`, `transcripts` and `paid_transcripts` (calls and
-                billed calls by blake2b-16 in hex), which grow with the rows.
+            conversations: False leaves out `conversations`, `paid`, `transcripts`, `paid_transcripts` and
+                `paid_in_packs` (calls and billed calls by blake2b-16 in hex), which grow with the rows.
         """
         query = "" if conversations else "?conversations=0"
         total, *others = [self._ask(port, f"/_stats{query}") for port in self.admin_ports]

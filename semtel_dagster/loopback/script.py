@@ -134,6 +134,45 @@ class Answers(_Part):
     )
 
 
+class BatchWork(_Part):
+    """What becomes of batches: how long they take, how they end, what is refused.
+
+    `outcomes` are taken in turn. A batch that ends as expired or cancelled has worked off a `done_share` of its
+    requests; a failed one did not pass validation and has worked off none.
+    """
+
+    served: bool = Field(True, description="False: the server knows neither files nor batches")
+    delay_s: float = Field(0.0, ge=0, description="from its creation to its end")
+    outcomes: tuple[Literal["completed", "expired", "cancelled", "failed"], ...] = Field(("completed",), min_length=1)
+    done_share: float = Field(0.5, ge=0, le=1)
+    row_error_share: float = Field(0.0, ge=0, le=1, description="requests that end as errors though the batch is whole")
+    lost_error_lines: float = Field(0.0, ge=0, le=1, description="of the error file's lines, so many never come")
+    max_enqueued_tokens: int | None = Field(None, ge=1, description="prompt tokens of all open batches")
+    quota_refused_at: Literal["create", "validation"] = "validation"
+    max_requests: int = Field(50_000, ge=1)
+    slow_upload_s: float = Field(0.0, ge=0, description="an upload's reply comes late; the file is there")
+    slow_create_s: float = Field(0.0, ge=0, description="a creation's reply comes late; the batch is there")
+
+
+class PackWork(_Part):
+    """How a prompt with several conversations is answered: what company costs, and what strikes its answers.
+
+    A label of a pack of n conversations is another than the single call's with probability
+    `size_loss` * (n - 1) + `position_loss` * place, where place runs from 0 to 1. The other shares are of calls.
+    """
+
+    size_loss: float = Field(0.0, ge=0, le=1)
+    position_loss: float = Field(0.0, ge=0, le=1)
+    cut: float = Field(0.0, ge=0, le=1, description="the answer ends early, with finish_reason length")
+    reordered: float = Share
+    duplicated: float = Field(0.0, ge=0, le=1, description="a conversation is answered twice, alike")
+    contradicted: float = Field(0.0, ge=0, le=1, description="a conversation is also given another one's answer")
+    missing: float = Field(0.0, ge=0, le=1, description="a conversation is left out")
+    invented: float = Field(0.0, ge=0, le=1, description="a conversation is answered under an id that is none")
+    grader_finds: float = Field(1.0, ge=0, le=1, description="share of answers unlike `truth` that a grader names")
+    grader_errs: float = Field(0.0, ge=0, le=1, description="share of the others that it names")
+
+
 class Slot(_Part):
     """The prompt's static text around the transcript in the user message; what lies between is the transcript."""
 
@@ -156,6 +195,8 @@ class Script(_Part):
     phases: tuple[Phase, ...] = ()
     clock: Literal["first_call", "start"] = Field("first_call", description="what phases count their seconds from")
     answers: Answers = Answers()
+    batches: BatchWork = BatchWork()
+    packs: PackWork = PackWork()
     slot: Slot | None = Field(None, description="unset: the whole user message is the transcript")
 
     api_key: str | None = Field(None, description="a made-up key; calls without it get 401")
@@ -167,6 +208,8 @@ class Script(_Part):
     dimensions: int = Field(256, ge=1, description="of embeddings")
     token_count: Literal["quarter", "o200k"] = Field("quarter", description="quarter: characters / 4")
     cache_from_tokens: int | None = Field(1024, ge=1, description="system messages this long are cached; unset: none")
+
+    log_answers: bool = Field(False, description="keep the time of every billed answer; grows with the calls")
 
     @model_validator(mode="after")
     def _phases_in_order(self) -> Self:

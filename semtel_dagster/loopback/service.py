@@ -1,4 +1,4 @@
-"""The server's addresses: chat, embeddings and models in OpenAI's and Azure's paths, and its own control paths.
+"""The server's addresses: chat, embeddings, models, files and batches as OpenAI and Azure have them, and its own.
 
 `/_stats` tells what was counted (`?conversations=0` leaves out the counts by conversation), `PUT /_script` changes
 the script, `POST /_reset` forgets the counts and begins the script anew. Any path may begin with `/as/<client>`:
@@ -15,6 +15,9 @@ import orjson
 from pydantic import ValidationError
 
 from semtel_dagster.loopback import replies
+from semtel_dagster.loopback.admission import Admission
+from semtel_dagster.loopback.arrival import Arrival, UnfitError
+from semtel_dagster.loopback.batch_paths import BatchPaths, batch_action
 from semtel_dagster.loopback.completions import Completions
 from semtel_dagster.loopback.embeddings import Embeddings
 from semtel_dagster.loopback.mishaps import Mishaps
@@ -31,14 +34,20 @@ class Service:
         self._loop = loop
         self.stats = Stats()
         self._mishaps = Mishaps(self.stats, loop)
+        self._batches = BatchPaths(script, self.stats, loop)
         self._begin(script)
 
     def _begin(self, script: Script) -> None:
         self._script = script
+        self._batches.use(script)
         self._key = script.api_key.encode() if script.api_key is not None else None
         self._clock = Clock(self._loop.time, running=script.clock == "start")
-        self._completions = Completions(script, self.stats, self._mishaps, self._clock, self._loop)
-        self._embeddings = Embeddings(script, self.stats, self._mishaps, self._clock, self._loop)
+        self._completions = Completions(self._admission())
+        self._embeddings = Embeddings(self._admission())
+
+    def _admission(self) -> Admission:
+        """A new one for each kind of call: providers keep quotas per model."""
+        return Admission(self._script, self.stats, self._mishaps, self._clock, self._loop)
 
     def opened(self, connection: Connection) -> None:
         """A connection was made."""
@@ -55,11 +64,14 @@ class Service:
         if path.startswith("/_"):
             self._control(connection, request, path)
             return
-        azure, deployment, action = _route(path)
+        batched = batch_action(path) if self._script.batches.served else None
+        azure, deployment, action = (batched[0], "", "batches") if batched else _route(path)
         if action is None:
             self._reply(connection, 404, replies.error(404, None, "No such path.", azure=azure, kind="not_found"))
         elif not self._key_is_good(request):
             self._reply(connection, 401, _wrong_key(azure))
+        elif batched:
+            self._batches.handle(connection, request, batched[1], azure)
         elif action == "models" and request.method == "GET":
             self._reply(connection, 200, replies.models(self._script.models or ("loopback",)))
         elif request.method != "POST" or action == "models":
@@ -67,9 +79,15 @@ class Service:
         elif azure and deployment and "api-version=" not in request.query:
             self._reply(connection, 404, replies.error(404, "404", "Resource not found.", azure=True, kind=""))
         elif action == "chat/completions":
-            self._completions.handle(connection, request, deployment, client, azure)
+            self._serve(self._completions, Arrival(connection, request, deployment, client, azure))
         else:
-            self._embeddings.handle(connection, request, deployment, client, azure)
+            self._serve(self._embeddings, Arrival(connection, request, deployment, client, azure))
+
+    def _serve(self, kind: Completions | Embeddings, arrival: Arrival) -> None:
+        try:
+            kind.handle(arrival)
+        except UnfitError as unfit:
+            self._mishaps.error(arrival.connection, unfit.status, unfit.body)
 
     def _key_is_good(self, request: Request) -> bool:
         if self._key is None:
@@ -88,6 +106,8 @@ class Service:
             self._replace(connection, request)
         elif path == "/_reset" and request.method == "POST":
             self.stats.reset()
+            self._batches.close()
+            self._batches = BatchPaths(self._script, self.stats, self._loop)
             self._begin(self._script)
             connection.reply(render(200, b"{}"))
         else:

@@ -7,6 +7,7 @@ counted when it is due, whether or not its client is still there: the provider w
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 BUCKET_S = 0.1
@@ -24,6 +25,9 @@ TOTALS = (
     "embedding_answered",
     "embedding_refused",
     "embedded_texts",
+    "files_uploaded",
+    "batches_created",
+    "batch_requests",
 )
 
 
@@ -71,6 +75,8 @@ class Stats:
         self.paid: dict[bytes, int] = {}
         self.transcripts: dict[bytes, int] = {}
         self.paid_transcripts: dict[bytes, int] = {}
+        self.paid_in_packs: dict[bytes, int] = {}
+        self.answer_log: list[tuple[str, float, float]] = []
         self.series = Series()
         self.clients: dict[str, Series] = {}
         self.client_totals: dict[str, Counter[str]] = {}
@@ -109,6 +115,15 @@ class Stats:
         for name, amount in zip(("prompt_tokens", "cached_tokens", "completion_tokens"), tokens, strict=True):
             self.totals[name] += amount
 
+    def pay_packed(self, keys: Sequence[bytes]) -> None:
+        """Counts the conversations of a prompt that held several."""
+        for key in keys:
+            self.paid_in_packs[key] = self.paid_in_packs.get(key, 0) + 1
+
+    def log(self, conversation: bytes, at: float, connected_at: float) -> None:
+        """Keeps when an answer was sent and when its connection was made, by the machine's monotonic clock."""
+        self.answer_log.append((conversation.hex(), at, connected_at))
+
     def enter(self) -> None:
         """A call goes into service."""
         self.in_flight += 1
@@ -144,7 +159,9 @@ class Stats:
         if conversations:
             figures["conversations"] = _by_hex(self.calls)
             figures["paid"] = _by_hex(self.paid)
+            figures["answer_log"] = self.answer_log
             figures["transcripts"] = _by_hex(self.transcripts or self.calls)
+            figures["paid_in_packs"] = _by_hex(self.paid_in_packs)
             figures["paid_transcripts"] = _by_hex(self.paid_transcripts or self.paid)
         return figures
 

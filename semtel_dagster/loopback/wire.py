@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 MAX_HEAD = 65_536
@@ -89,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._need = 0  # body bytes still to come; -1: chunked
         self._busy = False
         self._keep_alive = True
+        self.opened_at = monotonic()
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 TAG = "semtel/catch-up"
-_UNDER_WAY = {
+UNDER_WAY = {
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -36,5 +36,5 @@ class Attempts:
 def attempts_at(instance: dg.DagsterInstance, end: str) -> Attempts:
     """The runs that carry this end in their tag."""
     statuses = [run.status for run in instance.get_runs(dg.RunsFilter(tags={TAG: end}))]
-    under_way = [status for status in statuses if status in _UNDER_WAY]
+    under_way = [status for status in statuses if status in UNDER_WAY]
     return Attempts(len(statuses) - len(under_way), bool(under_way))

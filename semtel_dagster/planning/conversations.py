@@ -72,6 +72,7 @@ def worked_out(settings: Settings, week: str) -> DistinctConversations:
     """What preparing the week now would give.
 
     Embeddings of an endpoint would cost money: then only exact duplicates are found, and the result is an upper bound.
+    So it is where representatives of earlier weeks may also stand for texts.
 
     Raises:
         SourceError: The source cannot be read.
@@ -91,11 +92,11 @@ def worked_out(settings: Settings, week: str) -> DistinctConversations:
 
         conversations = read(ReadWeek(settings.source, dt.date.fromisoformat(week)), engine).accepted
         sampled = sample(landed(conversations, "conversations"), settings.sample, engine)
-        truncated = landed(truncate(sampled, settings.truncate, engine), "truncated")
+        truncated = landed(truncate(sampled, settings.truncate, engine, settings.compress), "truncated")
         embeddings = landed(embed(truncated, provider, engine), "embeddings")
         distinct = deduplicate(truncated, embeddings, options, engine).distinct
         table: pl.DataFrame = nw.to_native(distinct.select(*COLUMNS).sort("content_hash")).collect()
-    return DistinctConversations(table, exact=options == settings.dedupe)
+    return DistinctConversations(table, exact=options == settings.dedupe and not options.earlier_weeks)
 
 
 def _dedupe_options(settings: Settings) -> DedupeSettings:

@@ -5,7 +5,7 @@ Belongs here: putting reasons, conversations, the journal and rates together. No
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,10 +13,15 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from semtel_dagster.batches.choosing import price_factor
+from semtel_dagster.batches.store import Store
+from semtel_dagster.packing.asking import Company
+from semtel_dagster.planning.company import company_in, in_company
 from semtel_dagster.planning.conversations import DistinctConversations, stored, worked_out
 from semtel_dagster.planning.history import History
 from semtel_dagster.planning.project import Project
 from semtel_dagster.planning.rates import Rates, rates_of, seconds_per_call
+from semtel_dagster.planning.repairs import second_calls
 from semtel_dagster.planning.staleness import PARSER, UNANSWERED, Stale, find_stale
 from semtel_dagster.requests.budget import Budget, Spent
 from semtel_dagster.requests.journal import Journal
@@ -54,11 +59,13 @@ class Plan:
         partitions: The newest week first.
         seconds: How long the calls will take at the learned rate; None while there is none.
         upper_bound: Whether near duplicates are not known yet in a week that was never prepared: calls may be fewer.
+        second_calls: Besides the calls, an estimate of second questions, about answers that will give no label.
     """
 
     partitions: tuple[PlannedPartition, ...]
     seconds: float | None = None
     upper_bound: bool = False
+    second_calls: int = 0
 
     @property
     def total(self) -> dict[str, Any]:
@@ -70,7 +77,7 @@ class Plan:
             "input_tokens": sum(each.input_tokens for each in self.partitions),
             "cost_usd": sum(each.cost_usd for each in self.partitions),
             "seconds": self.seconds,
-        }
+        } | ({"second_calls": self.second_calls} if self.second_calls else {})
 
     def as_json(self) -> dict[str, Any]:
         """The document of `semtel plan --json`."""
@@ -82,6 +89,7 @@ def make_plan(
     instance: dg.DagsterInstance,
     weeks: Sequence[str] | None = None,
     classifiers: Sequence[str] | None = None,
+    without: Container[str] = (),
 ) -> Plan:
     """Compares all weeks and classifiers asked for with what is recorded.
 
@@ -90,17 +98,21 @@ def make_plan(
         instance: Where runs are recorded.
         weeks: Mondays; all complete weeks when None.
         classifiers: Names; all when None.
+        without: Reasons to leave out; a week that was never prepared takes long to measure.
 
     Raises:
         SourceError: The source cannot be read.
     """
     history = History.read(instance)
-    stale = stale_partitions(project, history, weeks, classifiers)
+    found = stale_partitions(project, history, weeks, classifiers)
+    stale = [each for each in found if each.reason not in without]
     measure = Measure(project, history)
     partitions = [planned for each in stale if (planned := measure(each)) is not None]
     per_call = seconds_per_call(instance, history) if partitions else None
     calls = sum(each.calls for each in partitions)
-    return Plan(tuple(partitions), calls * per_call if per_call is not None else None, measure.upper_bound)
+    seconds = calls * per_call if per_call is not None else None
+    second = second_calls(project, history, [(each.classifier, each.calls) for each in partitions])
+    return Plan(tuple(partitions), seconds, measure.upper_bound, second)
 
 
 def stale_partitions(
@@ -141,6 +153,9 @@ class Measure:
     def __call__(self, stale: Stale) -> PlannedPartition | None:
         """The figures of a partition; None where nothing would come of making it again."""
         distinct = self._distinct(stale)
+        company = company_in(self.project, stale.classifier)
+        if company is not None and stale.reason != PARSER:
+            return self._with_company(stale, distinct, company)
         calls, tokens = 0, 0
         if stale.reason != PARSER:
             missing = self._missing(stale.classifier, distinct)
@@ -155,7 +170,25 @@ class Measure:
             conversations=distinct.conversations,
             calls=calls,
             input_tokens=rates.input_tokens(calls, tokens),
-            cost_usd=rates.cost_usd(calls, tokens),
+            cost_usd=rates.cost_usd(calls, tokens) * price_factor(calls, self.project.settings.batch),
+        )
+
+    def _with_company(self, stale: Stale, distinct: DistinctConversations, company: Company) -> PlannedPartition | None:
+        """The figures where others are asked along, or several conversations at once: calls are fewer than rows."""
+        asked = in_company(self.project, company, stale.classifier, distinct, self._asked)
+        for name, hashes in asked.lacking.items():
+            self._asked.setdefault(name, []).append(hashes)
+        self.upper_bound |= not asked.takes.exact
+        if stale.reason == UNANSWERED and not asked.takes.calls:
+            return None
+        return PlannedPartition(
+            week=stale.week,
+            classifier=stale.classifier,
+            reason=stale.reason,
+            conversations=distinct.conversations,
+            calls=asked.takes.calls,
+            input_tokens=round(asked.takes.input_tokens),
+            cost_usd=self._rates_of(stale.classifier).price_of(asked.takes.input_tokens, asked.takes.output_tokens),
         )
 
     def _distinct(self, stale: Stale) -> DistinctConversations:
@@ -167,7 +200,7 @@ class Measure:
         return self._week[1]
 
     def _missing(self, classifier: str, distinct: DistinctConversations) -> pl.DataFrame:
-        """Conversations that neither the journal answers nor an earlier partition of this plan asks about."""
+        """Conversations without an answer that neither a batch nor an earlier partition of this plan asks about."""
         fingerprint = self.project.prompts[classifier].fingerprint
         journal = Journal(self.project.request_plan.journal, classifier, fingerprint)
         try:
@@ -175,6 +208,8 @@ class Measure:
         finally:
             journal.close()
         missing = distinct.table.filter(pl.Series(np.asarray(found) < 0))
+        waiting = Store.beside(self.project.request_plan.journal).waiting(classifier, fingerprint)
+        missing = missing.filter(~pl.col("content_hash").is_in(list(waiting)))
         asked = self._asked.setdefault(classifier, [])
         for earlier in asked:
             missing = missing.filter(~pl.col("content_hash").is_in(earlier.implode()))

@@ -11,9 +11,10 @@ from functools import cached_property
 
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.embedding import zero_shot
-from semtel_dagster.labels.fingerprint import parser_fingerprint
+from semtel_dagster.evaluation import gate
 from semtel_dagster.partitions import make_partitions
 from semtel_dagster.prompts.loader import load_classifiers
+from semtel_dagster.repair import parser_for
 from semtel_dagster.requests.plan import RequestPlan, plan_for
 from semtel_dagster.settings import Settings
 
@@ -59,7 +60,12 @@ class Project:
 
     def parser_fingerprint(self, classifier: str) -> str:
         """The parser's fingerprint for a classifier."""
-        return parser_fingerprint(self.prompts[classifier].classifier)
+        return parser_for(self.prompts[classifier].classifier, self.settings.requests).fingerprint
+
+    def decision(self, classifier: str) -> gate.Decision:
+        """Whether the gate lets a classifier run with its prompt and models as they are."""
+        models = [gate.model_of(endpoint.model) for endpoint in self.request_plan.endpoints]
+        return gate.decide(self.settings.storage, classifier, self.prompts[classifier].fingerprint, models)
 
     def classifiers(self, asked: Sequence[str] | None = None) -> list[str]:
         """The classifiers asked for, by name; all when none is."""

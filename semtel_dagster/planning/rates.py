@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
+from semtel_dagster.batches.batch import MARK
 from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.datasets import partition_folder
 from semtel_dagster.planning.conversations import stored
@@ -55,9 +56,13 @@ class Rates:
     def cost_usd(self, calls: int, transcript_tokens: int) -> float:
         """Their price."""
         tokens = self.input_tokens(calls, transcript_tokens)
+        return self.price_of(tokens, self.counted * calls * self.output_tokens)
+
+    def price_of(self, input_tokens: float, output_tokens: float) -> float:
+        """What so many tokens cost, in USD, cached ones at their usual share."""
         cached = self.price.input if self.price.cached_input is None else self.price.cached_input
         blended = self.cached_share * cached + (1 - self.cached_share) * self.price.input
-        return (tokens * blended + self.counted * calls * self.output_tokens * self.price.output) / MILLION
+        return (input_tokens * blended + output_tokens * self.price.output) / MILLION
 
 
 def rates_of(project: Project, history: History, classifier: str) -> Rates:
@@ -71,7 +76,7 @@ def rates_of(project: Project, history: History, classifier: str) -> Rates:
     tokens = int(answers["input_tokens"].sum())
     return Rates(
         fixed_tokens=prompt.static_tokens + _mean(answers["markup"], markup),
-        output_tokens=_mean(answers["output_tokens"], _answer_tokens(prompt)),
+        output_tokens=_mean(answers["output_tokens"], answer_tokens(prompt)),
         cached_share=int(answers["cached_tokens"].sum()) / tokens if tokens else 0.0,
         price=_price(counting, shares),
         counted=sum(shares[endpoint.name] for endpoint in counting),
@@ -114,6 +119,7 @@ def _answers(
         answers = (
             pl.scan_parquet(parts, hive_partitioning=False)
             .select(_ANSWER_COLUMNS)
+            .with_columns(pl.col("endpoint").str.strip_suffix(MARK))
             .filter(pl.col("status") == "answered", pl.col("model").is_in(list(models)), pl.col("input_tokens") > 0)
             .collect()
         )
@@ -166,7 +172,7 @@ def _mean(values: pl.Series, default: float) -> float:
     return float(mean) if isinstance(mean, (int, float)) else default
 
 
-def _answer_tokens(prompt: CompiledPrompt) -> float:
+def answer_tokens(prompt: CompiledPrompt) -> float:
     """Tokens of the answer that the schema asks for, over its labels."""
     total = float(TOKENS_PER_ANSWER)
     for task in prompt.classifier.tasks:

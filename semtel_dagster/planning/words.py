@@ -41,7 +41,10 @@ def price_in_words(plan: Plan) -> str:
     """Calls, tokens, cost and time in one line."""
     total = plan.total
     words = f"{_count(len(plan.partitions), 'partition')}, {'at most ' if plan.upper_bound else ''}"
-    words += f"{_count(total['calls'], 'call')}, {_count(total['input_tokens'], 'input token')}"
+    words += _count(total["calls"], "call")
+    if plan.second_calls:
+        words += f" and about {_count(plan.second_calls, 'second question')} about answers without a label"
+    words += f", {_count(total['input_tokens'], 'input token')}"
     words += f", ${total['cost_usd']:,.2f}"
     return words + (f", about {_time(plan.seconds)}" if plan.seconds else "")
 

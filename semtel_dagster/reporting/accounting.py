@@ -11,6 +11,7 @@ import polars as pl
 
 from semtel_dagster.reporting.frames import count, read
 from semtel_dagster.settings import EndpointSettings, Price
+from semtel_dagster.tables import WAS_CUT
 
 EMBEDDED = "embedded"
 
@@ -141,7 +142,7 @@ def _texts(storage: str, week: dt.date) -> dict[str, Any]:
     return (
         rows.select(
             users=pl.coalesce("user_id", "conversation_id").n_unique(),
-            truncated=(pl.col("truncation") != "none").sum(),
+            truncated=pl.col("truncation").str.contains(WAS_CUT).sum(),
             tokens=pl.col("n_tokens").sum().cast(pl.Int64),
             tokens_before=pl.col("n_tokens_before").sum().cast(pl.Int64),
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from semtel_dagster.datasets import WAREHOUSE
 
+PORTABLE = "portable.duckdb"
 COPIED = ("label_shares",)
 VIEWED = (
     "conversations",
@@ -34,12 +36,21 @@ def refresh_warehouse(storage: str) -> Path:
         The file's path.
     """
     root = Path(storage).absolute()
+    return _build(root, root / WAREHOUSE, (*COPIED, *VIEWED))
+
+
+def portable_warehouse(storage: str) -> Path:
+    """Makes `<storage>/portable.duckdb` anew, of the small tables alone: it needs no other file, wherever it goes."""
+    root = Path(storage).absolute()
+    return _build(root, root / PORTABLE, COPIED)
+
+
+def _build(root: Path, target: Path, assets: Sequence[str]) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    target = root / WAREHOUSE
-    aside = root / f".{WAREHOUSE}.{uuid.uuid4().hex}"
+    aside = root / f".{target.name}.{uuid.uuid4().hex}"
     try:
         with duckdb.connect(str(aside)) as connection:
-            for asset in (*COPIED, *VIEWED):
+            for asset in assets:
                 if any((root / asset).glob("week=*/**/*.parquet")):
                     kind = "TABLE" if asset in COPIED else "VIEW"
                     connection.execute(f"CREATE {kind} {asset} AS SELECT * FROM {_parts(root / asset)}")

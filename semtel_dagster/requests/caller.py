@@ -1,20 +1,19 @@
 """Asking one endpoint about one transcript: over HTTP, or of a model in this process.
 
-Belongs here: addresses, keys, what an endpoint turned out not to support. When to call and what to do about a fault
+Belongs here: addresses, what an endpoint turned out not to support. When to call and what to do about a fault
 belongs in `engine`.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import quote, urlsplit
 
 from semtel_dagster.classifiers import CompiledPrompt
-from semtel_dagster.errors import SettingsError
 from semtel_dagster.requests.body import BodyTemplate, compile_body
 from semtel_dagster.requests.capabilities import Capabilities
+from semtel_dagster.requests.credentials import FreshToken, entra_provider, key_of
 from semtel_dagster.requests.outcome import Kind, Outcome
 from semtel_dagster.requests.transport import HttpTransport
 from semtel_dagster.settings import EndpointSettings
@@ -49,45 +48,34 @@ class Address:
 def address_of(endpoint: EndpointSettings) -> Address:
     """Reads the key from the environment and builds the address by the endpoint's kind.
 
+    Azure's deployment paths are used where `api_version` is set, its v1 path otherwise. An Azure endpoint without a
+    key signs in with Entra: its token changes, so it is no part of the address.
+
     Raises:
-        SettingsError: The variable that should hold the key is empty, or no Azure credential is at hand.
+        SettingsError: The variable that should hold the key is empty.
     """
-    base = (endpoint.base_url or "").rstrip("/")
-    key = _key(endpoint)
+    base = (endpoint.base_url or "").rstrip("/").removesuffix("/chat/completions")
+    key = key_of(endpoint)
     if endpoint.kind == "azure":
-        headers = {"api-key": key} if key else {"authorization": f"Bearer {_entra_token()}"}
-        root = base.removesuffix("/v1").removesuffix("/openai")
+        headers = {"api-key": key} if key else {}
+        parts = urlsplit(base)
+        root = f"{parts.scheme}://{parts.netloc}{parts.path.partition('/openai')[0].removesuffix('/v1')}"
         if endpoint.api_version:
-            path = f"{root}/openai/deployments/{endpoint.model}/chat/completions?api-version={endpoint.api_version}"
-            return Address(path, None, headers)
+            deployment = f"{root}/openai/deployments/{quote(str(endpoint.model), safe='')}"
+            return Address(f"{deployment}/chat/completions?api-version={quote(endpoint.api_version)}", None, headers)
         return Address(f"{root}/openai/v1/chat/completions", f"{root}/openai/v1/models", headers)
     return Address(f"{base}/chat/completions", f"{base}/models", {"authorization": f"Bearer {key}"} if key else {})
 
 
-def _key(endpoint: EndpointSettings) -> str | None:
-    if not endpoint.api_key_env:
-        return None
-    key = os.environ.get(endpoint.api_key_env, "").strip()
-    if not key:
-        raise SettingsError(
-            f"endpoint {endpoint.name!r} takes its key from {endpoint.api_key_env}, which is not set; export it"
-        )
-    return key
+def transport_of(endpoint: EndpointSettings, connections: int) -> HttpTransport:
+    """A transport with what opens the endpoint; must run inside the event loop.
 
-
-def _entra_token() -> str:
-    """A token of the machine's Azure identity, through the provider that the openai package documents."""
-    try:
-        identity = importlib.import_module("azure.identity")
-    except ImportError:
-        raise SettingsError(
-            "an azure endpoint without api_key_env signs in with Entra: pip install azure-identity, or name the "
-            "variable that holds its key"
-        ) from None
-    provider = identity.get_bearer_token_provider(
-        identity.DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default"
-    )
-    return str(provider())
+    Raises:
+        SettingsError: The key is missing, or no Azure credential is at hand, or a certificate cannot be read.
+    """
+    entra = endpoint.kind == "azure" and not endpoint.api_key_env
+    token = FreshToken(entra_provider()) if entra else None
+    return HttpTransport(address_of(endpoint).headers, connections, http2=endpoint.http2, token=token)
 
 
 class HttpCaller:
@@ -102,11 +90,10 @@ class HttpCaller:
             SettingsError: The key is missing.
         """
         self.model = endpoint.model or prompt.model or ""
-        address = address_of(endpoint)
         self._prompt = prompt
-        self._url = address.url
+        self._url = address_of(endpoint).url
         self._capabilities = capabilities
-        self._transport = HttpTransport(address.headers, connections)
+        self._transport = transport_of(endpoint, connections)
         self._template = self._compile()
 
     async def call(self, transcript: str, timeout: float) -> Outcome:

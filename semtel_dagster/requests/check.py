@@ -1,6 +1,6 @@
 """What is wrong with an endpoint, told before a run: for `semtel check`.
 
-Belongs here: one small call per endpoint and findings in words, each with its mend.
+Belongs here: one small call per endpoint, and how grave what it found is. The words for a fault belong in `explaining`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import msgspec
 
 from semtel_dagster.classifiers import Classifier, CompiledPrompt, Label, PromptMessage, Task
 from semtel_dagster.errors import SettingsError
-from semtel_dagster.requests.caller import HttpCaller, address_of
+from semtel_dagster.requests.caller import HttpCaller, address_of, transport_of
 from semtel_dagster.requests.capabilities import Capabilities
+from semtel_dagster.requests.explaining import TIMEOUT_S, explain
 from semtel_dagster.requests.outcome import Kind, Outcome
 from semtel_dagster.requests.plan import RequestPlan
-from semtel_dagster.requests.transport import HttpTransport
 from semtel_dagster.settings import EndpointSettings
 
-TIMEOUT_S = 20.0
 MOST_CALLS = 4
 
 
@@ -76,7 +75,7 @@ async def _known_models(endpoint: EndpointSettings) -> list[str]:
     address = address_of(endpoint)
     if address.models_url is None:
         return []
-    transport = HttpTransport(address.headers, 1)
+    transport = transport_of(endpoint, 1)
     try:
         reply = await transport.get(address.models_url, TIMEOUT_S)
         listed = msgspec.json.decode(reply.body, type=dict[str, object]).get("data")
@@ -93,24 +92,7 @@ def _verdict(endpoint: EndpointSettings, outcome: Outcome, known: list[str]) -> 
         return Finding("ok", f"{name}: {endpoint.model} answers at {address}")
     if outcome.kind is Kind.REFUSED:
         return Finding("note", f"{name}: {endpoint.model} at {address} is there but at its limit ({outcome.reason})")
-    models = f"; it offers {', '.join(known)}" if known else ""
-    variable = endpoint.api_key_env
-    words = {
-        "unreachable": f"nothing listens at {address}; start the server or correct base_url",
-        "connect_timeout": f"no connection to {address} within 10 s; check the address, proxy and firewall",
-        "timeout": f"no answer from {address} within {TIMEOUT_S:.0f} s; is the model loaded?",
-        "unauthorized": f"{address} does not accept the key in {variable}; export the right one"
-        if variable
-        else f"{address} wants a key; name its variable in api_key_env",
-        "forbidden": f"{address} forbids this key to use {endpoint.model}; ask for access or choose another model",
-        "insufficient_quota": f"the account at {address} has no quota or money left; add some or use another key",
-        "no_money": f"the account at {address} has no money left",
-        "not_found": f"{address} knows no model {endpoint.model!r}{models}; correct model or base_url",
-        "poisoned_reply": f"{address} answers, but with no chat completion; base_url should end where "
-        "/chat/completions begins, e.g. in /v1",
-    }
-    text = words.get(outcome.code, f"a call to {address} failed: {outcome.reason}; try again, or see its log")
-    return Finding("error", f"{name}: {text}")
+    return Finding("error", f"{name}: {explain(endpoint, outcome, known)}")
 
 
 def _lacking(endpoint: EndpointSettings, parameter: str) -> str:

@@ -13,7 +13,9 @@ from semtel_dagster.requests.curve import WIDTH, ThroughputCurve
 LEAST_SAMPLES = 24
 WORTH_DOUBLING = 0.5
 WORTH_HALVING = 0.9
-HIGH_START = 256
+HIGH_START = 48
+WIDEN_S = 1.0
+WIDEST = 4.0
 DESCENT = 5  # nothing is known below: go further at once
 PATROL = (0, 1, 0, -1, 0, 2, 0, -2)
 
@@ -22,9 +24,11 @@ class AdaptiveConcurrency:
     """Seeks the knee of an endpoint's throughput curve.
 
     First the limit doubles (or, from a high start, halves) while that pays: while latency grows by clearly less than
-    load. Then it stays at the best step of the curve seen so far and patrols the steps beside it, so that it follows
-    when the endpoint gets faster or slower. New slots open one by one, with each call that ends. Nothing moves while
-    something else (a rate, few rows) holds calls back.
+    load; if the first step does not pay it turns round. Then it stays at the best step of the curve seen so far and
+    patrols the steps beside it, so that it follows when the endpoint gets faster or slower. New slots open one by one,
+    with each call that ends. Nothing moves while something else (a rate, few rows) holds calls back. Before the first
+    answer the limit grows with the time that it takes, up to four times the start: a slow endpoint holds more calls at
+    the same pace.
 
     Attributes:
         limit: Calls in flight, at most; a float, the integer part counts.
@@ -38,7 +42,7 @@ class AdaptiveConcurrency:
         self._open = self.limit
         self._maximum = float(maximum)
         self._adaptive = adaptive
-        self._ramping = True
+        self._ramping = self._may_turn = True
         self._direction = -1 if start >= HIGH_START and start <= maximum else 1
         self._curve = ThroughputCurve(tasks)
         self._tasks = tasks
@@ -47,6 +51,8 @@ class AdaptiveConcurrency:
         self._latency = 0.0
         self._previous: tuple[float, float] | None = None
         self._epoch_at: float | None = None
+        self._widening = adaptive and self._direction > 0
+        self._start = self.limit
         self._count = 0
         self._load = self._log_latency = 0.0
         self._pressed = False
@@ -58,10 +64,15 @@ class AdaptiveConcurrency:
         """The usual latency of a call in seconds; 0 while unknown."""
         return self._latency
 
-    def has_room(self) -> bool:
+    def has_room(self, now: float) -> bool:
         """Whether one more call may go; asking without getting marks the limit as what holds calls back."""
         if self.in_flight < int(max(self._open, 1.0)):
             return True
+        if self._widening and self._epoch_at is not None:
+            times = min(1 + (now - self._epoch_at) / WIDEN_S, WIDEST)
+            self.limit = self._open = min(self._start * times, self._maximum)
+            if self.in_flight < int(self._open):
+                return True
         self._pressed = True
         return False
 
@@ -82,6 +93,7 @@ class AdaptiveConcurrency:
             output_tokens: Length of the answer; None when the call's latency says nothing (refused, failed).
         """
         self.in_flight -= 1
+        self._widening = False
         self._open = min(self._open + 1.0, self.limit)
         latency = now - began
         if output_tokens is None or latency <= 0:
@@ -139,10 +151,13 @@ class AdaptiveConcurrency:
             step = load - self._previous[0]
             slope = (latency - self._previous[1]) / step if abs(step) > 0.2 else 0.0
             noise = self._curve.deviation * sqrt(2 / self._count) / max(abs(step), 0.2)
-            if (slope - noise > WORTH_DOUBLING) if self._direction > 0 else (slope < WORTH_HALVING):
-                self._ramping = False
-                self._seek()
-                return
+            if (slope - 2 * noise > WORTH_DOUBLING) if self._direction > 0 else (slope < WORTH_HALVING):
+                if not self._may_turn:
+                    self._ramping = False
+                    self._seek()
+                    return
+                self._direction = -self._direction
+            self._may_turn = False
         self._previous = (load, latency)
         self._move(self.limit * 2.0**self._direction)
         if self.limit in (1.0, self._maximum):

@@ -6,13 +6,14 @@ about conversations belong in `classify`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semtel_dagster.errors import EndpointError
+from semtel_dagster.requests.caller import address_of
+from semtel_dagster.requests.credentials import entra_provider, key_of
 from semtel_dagster.settings import EndpointSettings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class EmbeddingPost:
 
         Raises:
             EndpointError: The endpoint does not answer, refuses the key, or does not know the model.
+            SettingsError: The variable that should hold the key is not set.
         """
         import openai
 
@@ -70,13 +72,15 @@ def post_for(endpoint: EndpointSettings) -> tuple[EmbeddingPost, int]:
 def _client(endpoint: EndpointSettings) -> OpenAI | AzureOpenAI:
     import openai
 
-    key = os.environ.get(endpoint.api_key_env or "") or NO_KEY
+    key, url = key_of(endpoint), address_of(endpoint).url
+    provider = entra_provider() if endpoint.kind == "azure" and key is None else None
+    options: dict[str, Any] = {"max_retries": RETRIES, "timeout": TIMEOUT_S}
     if endpoint.kind == "azure" and endpoint.api_version:
         return openai.AzureOpenAI(
-            azure_endpoint=str(endpoint.base_url),
+            azure_endpoint=url.rpartition("/openai/deployments/")[0],
             api_version=endpoint.api_version,
             api_key=key,
-            max_retries=RETRIES,
-            timeout=TIMEOUT_S,
+            azure_ad_token_provider=provider,
+            **options,
         )
-    return openai.OpenAI(base_url=endpoint.base_url, api_key=key, max_retries=RETRIES, timeout=TIMEOUT_S)
+    return openai.OpenAI(base_url=url.removesuffix("/chat/completions"), api_key=provider or key or NO_KEY, **options)

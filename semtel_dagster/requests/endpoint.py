@@ -20,7 +20,9 @@ from semtel_dagster.settings import EndpointSettings
 
 FIRST_IN_FLIGHT = 16
 UNKNOWN_LATENCY_S = 1.0
+HELD_S = 4.0  # of a known quota: so many seconds' worth may be under way at the start, since the quota paces them
 OVERLOADED_SHARE = 0.3
+NOTHING = (0.0, 0.0)
 
 
 class Endpoint:
@@ -29,6 +31,7 @@ class Endpoint:
     Attributes:
         name: The name in the settings.
         model: The model's name, as it is recorded.
+        local: Whether the model is in this process: a second call for a row would only make both slower.
         caller: Sends calls.
         limiter: Request and token budgets.
         concurrency: Calls in flight.
@@ -50,6 +53,7 @@ class Endpoint:
         """
         self.name = settings.name
         self.model = caller.model
+        self.local = settings.kind == "embedded"
         self.caller = caller
         self.limiter = Limiter(settings.requests_per_minute, settings.tokens_per_minute, plan.parallel_tasks)
         self.concurrency = _concurrency(settings, plan)
@@ -72,7 +76,7 @@ class Endpoint:
         held = self.limiter.wait(now)
         if held > 0:
             return held
-        return 0.0 if self.concurrency.has_room() else inf
+        return 0.0 if self.concurrency.has_room(now) else inf
 
     @property
     def latency(self) -> float:
@@ -99,13 +103,15 @@ class Endpoint:
     def end(self, flight: Flight, outcome: Outcome, now: float) -> None:
         """Learns from a call's end."""
         kind = outcome.kind
+        if outcome.announced != NOTHING:
+            self.limiter.announce(outcome.announced, now)
         if kind is Kind.ANSWERED:
             self._answer(flight, outcome, now)
             return
         self.concurrency.end(now, flight.began, flight.load, None)
         if kind is Kind.REFUSED:
             self._refuse(flight, outcome, now)
-        elif kind in {Kind.ROW_FAULT, Kind.UNSUPPORTED}:
+        elif kind in {Kind.ROW_FAULT, Kind.UNSUPPORTED, Kind.EMPTY}:
             self.failed += 1
             self._count_tokens(outcome)
             self.breaker.succeed()
@@ -146,7 +152,8 @@ class Endpoint:
             self.timeout.timed_out()
         if outcome.kind is Kind.OVERLOADED:
             self._take_overload(flight, now)
-        self.breaker.fail(now, outcome.reason, probe=flight.probe, unusable=outcome.kind is Kind.UNUSABLE)
+        if flight.probe or not flight.row.suspect:
+            self.breaker.fail(now, outcome.reason, probe=flight.probe, unusable=outcome.kind is Kind.UNUSABLE)
 
     def _take_overload(self, flight: Flight, now: float) -> None:
         """Single failures happen at any load; only many of them say that too much is in flight."""
@@ -195,6 +202,6 @@ def _concurrency(settings: EndpointSettings, plan: RequestPlan) -> AdaptiveConcu
     maximum = min(settings.max_in_flight or plan.max_in_flight, plan.max_in_flight)
     start = plan.start_in_flight
     if start is None:
-        known = (settings.requests_per_minute or 0) / 60 * UNKNOWN_LATENCY_S
+        known = (settings.requests_per_minute or 0) / 60 * HELD_S
         start = max(4, int(min(max(FIRST_IN_FLIGHT, known), 512) / plan.parallel_tasks))
     return AdaptiveConcurrency(start, maximum, plan.parallel_tasks)

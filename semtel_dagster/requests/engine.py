@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from semtel_dagster.requests.alarm import Alarm
@@ -25,6 +26,7 @@ from semtel_dagster.requests.row import Flight, Record, Row, answered, failed
 from semtel_dagster.requests.waiting import Waiting
 
 TICK_S = 0.1
+FAILURES = frozenset({Kind.TRANSIENT, Kind.OVERLOADED, Kind.POISONED})
 
 
 class Engine:
@@ -117,7 +119,10 @@ class Engine:
             if endpoint is None:
                 self._alarm.set(now + wait, now)
                 break
-            ready.popleft()
+            if endpoint.breaker.fault:
+                row = self._waiting.take_for_probe()
+            else:
+                ready.popleft()
             self._send(row, endpoint, now)
         self._alarm.set(self._waiting.next_at, now)
 
@@ -145,16 +150,14 @@ class Engine:
         self._flying[flight] = None
         flight.task = task = self._loop.create_task(self._call(flight))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._forget, flight))
 
     async def _call(self, flight: Flight) -> None:
         endpoint, row = flight.endpoint, flight.row
         try:
             outcome = await endpoint.caller.call(row.text, endpoint.timeout.seconds)
         except asyncio.CancelledError:
-            self._take_down(flight)
-            endpoint.cancel(flight, monotonic())
-            return
+            raise
         except (TypeError, UnicodeError):
             outcome = Outcome(Kind.ROW_FAULT, "text_not_unicode")
         except BaseException as fault:  # noqa: BLE001
@@ -164,6 +167,13 @@ class Engine:
         self._land(flight, outcome)
         self._pump()
 
+    def _forget(self, flight: Flight, task: asyncio.Task[None]) -> None:
+        """A call's task has ended. One that was given up, perhaps before it began, has not landed."""
+        self._tasks.discard(task)
+        if flight in self._flying:
+            self._take_down(flight)
+            flight.endpoint.cancel(flight, monotonic())
+
     def _take_down(self, flight: Flight) -> None:
         del self._flying[flight]
         flight.row.flights = tuple(other for other in flight.row.flights if other is not flight)
@@ -171,10 +181,12 @@ class Engine:
     def _land(self, flight: Flight, outcome: Outcome) -> None:
         now = monotonic()
         self._take_down(flight)
-        flight.endpoint.end(flight, outcome, now)
         row, kind = flight.row, outcome.kind
-        if kind not in {Kind.TRANSIENT, Kind.OVERLOADED, Kind.POISONED, Kind.UNUSABLE}:
+        if kind in FAILURES:
+            row.fail_beside(self._outbox.answered)
+        elif kind is not Kind.UNUSABLE:
             self._alive_at = now
+        flight.endpoint.end(flight, outcome, now)
         if row.done:
             return
         if kind is Kind.ANSWERED:

@@ -1,47 +1,38 @@
-"""How a learned rate moves in time, and over which time it is measured.
+"""How a learned rate moves in time.
 
-Belongs here: two formulas. When they apply belongs in `rate`.
+Belongs here: the formula. When it applies belongs in `rate`.
 """
 
 from __future__ import annotations
 
 CUT = 0.03
-DOUBLING_S = 2.0
+DOUBLING_S = 1.0
 MOST_DOUBLINGS = 6.0
-LONG_S = 2.0
-LEAST_S = 0.1
+STEADY_AGE = 4.0
 
 
-def cubic(age: float, hold: float) -> float:
+def cubic(age: float, hold: float, doubling: float = DOUBLING_S) -> float:
     """The factor of the plateau: a small cut, back up, a hold, then ever faster beyond (CUBIC: Ha, Rhee, Xu 2008).
 
     Args:
         age: Seconds since the last event in which the rate held calls back.
         hold: Seconds until the plateau is reached again.
+        doubling: Seconds in which the rate doubles once it is well beyond.
     """
     phase = age / hold - 1
     if phase <= 0.5:
         return 1 + CUT * (phase**3 if phase < 0 else phase)
-    return float((1 + CUT / 2) * 2.0 ** min((phase - 0.5) * hold / DOUBLING_S, MOST_DOUBLINGS))
+    return float((1 + CUT / 2) * 2.0 ** min((phase - 0.5) * hold / doubling, MOST_DOUBLINGS))
 
 
-def measured_time(since: tuple[float, float] | None, event_at: float, now: float, unused: float) -> float:
-    """Seconds over which what was accepted is the whole quota; 0 before there were two events.
+def shared(age: float, cut: float) -> float:
+    """The factor of what a cut left, for one of several processes: back at one, then faster and faster.
 
-    A bucket is empty at both events, so the time between them counts. A window is used up at both, so the time
-    between the ends of both pauses counts; the shorter one is right where they differ much. What a pause let expire
-    does not count.
+    Who was cut long ago sends less than the others, who meet refusals more often; so it may grow faster.
 
     Args:
-        since: When the last event began, and when its pause ended.
-        event_at: When this event began.
-        now: When its pause ends.
-        unused: Seconds of pauses in between that were not made up for.
+        age: Time since the last event, in units of the usual time to regain what it cost.
+        cut: The share that an event takes.
     """
-    if since is None:
-        return 0.0
-    since_event, since_resume = since
-    elapsed = event_at - since_event
-    if elapsed >= LONG_S or now - event_at >= LONG_S:
-        elapsed = min(elapsed, now - since_resume) - unused
-    return max(elapsed, LEAST_S)
+    regained = min(age, STEADY_AGE)
+    return float((1 + cut / (1 - cut) * regained) * 2.0 ** min(max(age - STEADY_AGE, 0.0), MOST_DOUBLINGS))

@@ -11,6 +11,7 @@ from random import Random
 FAILURES_TO_OPEN = 8
 UNUSABLE_TO_OPEN = 2
 PROBES_TO_CONFIRM = 2
+COOLING_SHARE = 0.1  # of the outage so far: what an endpoint's return may go unnoticed
 FIRST_COOLING_S = 0.5
 LONGEST_COOLING_S = 5.0
 LEAST_TIMEOUT_S = 2.0
@@ -18,6 +19,8 @@ LEAST_TIMEOUT_S = 2.0
 
 class Breaker:
     """Takes an endpoint out after failures in a row, and probes it back in with single calls.
+
+    The pause between probes grows with the outage, so that a return is noticed within a tenth of the time lost.
 
     Attributes:
         fault: Why the endpoint is out, as a reason code; empty while it is in.
@@ -30,8 +33,7 @@ class Breaker:
         self.unusable = False
         self._random = random or Random()
         self._failures = self._failed_probes = 0
-        self._cooling = FIRST_COOLING_S
-        self._open_until = -inf
+        self._out_since = self._open_until = -inf
         self._probing = False
 
     @property
@@ -45,6 +47,10 @@ class Breaker:
             return 0.0
         return inf if self._probing else max(0.0, self._open_until - now)
 
+    def out_for(self, now: float) -> float:
+        """Seconds since the endpoint went out; 0 while it is in."""
+        return now - self._out_since if self.fault else 0.0
+
     def begin(self) -> bool:
         """Takes note of a call; true when it is a probe of an endpoint that is out."""
         if not self.fault:
@@ -55,7 +61,7 @@ class Breaker:
     def succeed(self) -> None:
         """Any reply of a living endpoint, a refusal or a row's own fault included."""
         self.fault, self.unusable, self._probing = "", False, False
-        self._failures, self._failed_probes, self._cooling = 0, 0, FIRST_COOLING_S
+        self._failures = self._failed_probes = 0
 
     def release(self, *, probe: bool) -> None:
         """A call was cancelled: it says nothing."""
@@ -69,19 +75,20 @@ class Breaker:
                 self._probing = False
                 self._failed_probes += 1
                 self.unusable = unusable
-                self._cooling = min(self._cooling * 2, LONGEST_COOLING_S)
                 self._open(now, reason)
             return False
         self._failures += 1
         if self._failures < (UNUSABLE_TO_OPEN if unusable else FAILURES_TO_OPEN):
             return False
         self.unusable = unusable
+        self._out_since = now
         self._open(now, reason)
         return True
 
     def _open(self, now: float, reason: str) -> None:
         self.fault = reason
-        self._open_until = now + self._cooling * self._random.uniform(0.75, 1.25)
+        cooling = min(max(COOLING_SHARE * (now - self._out_since), FIRST_COOLING_S), LONGEST_COOLING_S)
+        self._open_until = now + cooling * self._random.uniform(0.75, 1.25)
 
 
 class AdaptiveTimeout:

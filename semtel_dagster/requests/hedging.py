@@ -16,12 +16,17 @@ HEDGED_SHARE = 0.02
 def find_straggler(
     flying: Iterable[Flight], endpoints: Sequence[Endpoint], now: float
 ) -> tuple[Flight, Endpoint] | None:
-    """A call that takes longer than about 99 % of its kind, and the fastest free endpoint, another one if possible."""
-    free = [endpoint for endpoint in endpoints if not endpoint.breaker.fault and endpoint.wait(now) <= 0]
+    """A call that takes longer than about 99 % of its kind, and the fastest free endpoint, another one if possible.
+
+    A model in this process is never asked twice: its calls are not lost or slow by chance.
+    """
+    free = [each for each in endpoints if not each.local and not each.breaker.fault and each.wait(now) <= 0]
     if not free:
         return None
     for flight in flying:
-        if len(flight.row.flights) == 1 and now - flight.began >= flight.endpoint.timeout.straggling:
+        if flight.endpoint.local or len(flight.row.flights) != 1:
+            continue
+        if now - flight.began >= flight.endpoint.timeout.straggling:
             elsewhere = [endpoint for endpoint in free if endpoint is not flight.endpoint]
             return flight, min(elsewhere or free, key=lambda endpoint: endpoint.latency)
     return None

@@ -94,8 +94,8 @@ class Journal:
                     break
         return found
 
-    def read(self, positions: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        """The answers at these positions, in their order, as rows that made no call."""
+    def read(self, positions: npt.NDArray[np.int64], *, as_made: bool = False) -> pa.RecordBatch:
+        """The answers at these positions, in their order, as rows that made no call; `as_made`: with their calls."""
         pieces: list[pa.Table] = []
         order: list[npt.NDArray[np.int64]] = []
         frames = positions >> 32
@@ -107,7 +107,8 @@ class Journal:
         if not pieces:
             return _empty()
         table = pa.concat_tables(pieces).take(pa.array(np.argsort(np.concatenate(order))))
-        return _without_calls(table.combine_chunks().to_batches()[0])
+        batch = table.combine_chunks().to_batches()[0]
+        return batch if as_made else _without_calls(batch)
 
     def lookup(self, content_hashes: pa.Array, models: Iterable[str]) -> pa.RecordBatch:
         """The answers that are there, as rows of RESPONSES with `from_journal` set and no attempts."""
@@ -187,9 +188,14 @@ def _merge(folder: str | Path, classifier: str, fingerprint: str, idle: Sequence
                 continue
             rows = np.sort(journal._where[journal._where >> 32 == number] & 0xFFFFFFFF)
             if len(rows):
-                writer.append(part.read(frame).take(pa.array(rows)))
+                writer.write(part.read(frame).take(pa.array(rows)))
+        writer.sync()
         for path in idle:
             path.unlink(missing_ok=True)
+    except OSError:
+        if writer.path is not None:
+            writer.path.unlink(missing_ok=True)
+        raise
     finally:
         writer.close()
         journal.close()

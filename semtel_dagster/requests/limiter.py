@@ -6,31 +6,25 @@ Belongs here: reserve and settle, one reaction per event, honouring `retry-after
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 from random import Random
 
+from semtel_dagster.requests.announced import Announced
 from semtel_dagster.requests.rate import LearnedRate
+from semtel_dagster.requests.suspicion import Suspicion
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 4.0
 BELIEVED_S = 2.0
 FEW = 4
-CLOSE = 8  # calls between two refusals that make them one pattern
-CLOSE_OF_THREE = 12
-CLOSE_OF_FIVE = 60
 LEAST_OF_A_SECOND = 0.05
-STRAY_MEMORY = 300  # calls
-OFTEN_STRAY = 0.008
 
 
 class Limiter:
     """Says when the next call may go.
 
-    A refusal counts when it belongs to a pattern: others came just before, the headers show nothing remaining, or
-    calls went about as fast as the learned rate. Then it opens an event: the calls that were under way when it began
-    are part of it and change nothing more. A stray refusal, as busy shared pools give them, delays its row alone;
-    where strays are frequent a pattern takes three refusals, and speed alone proves nothing.
+    A refusal that is a sign of the limit (see `suspicion`) opens an event: the calls that were under way when it began
+    are part of it and change nothing more. A stray refusal, as busy shared pools give them, delays its row alone.
 
     The pause is what the endpoint asks for; whole seconds are rounded up, and by how much is learned. Where it asks
     for more than two seconds a single call probes at two, four, eight... seconds, because such headers often describe
@@ -54,14 +48,13 @@ class Limiter:
         self._asked_until = -inf
         self._in_a_row = 0
         self._sent = 0
+        self._few_until = inf
         self._probing = False
         self._call_tokens = 1.0
-        self._calls = 0
-        self._refused_at: deque[int] = deque([-CLOSE_OF_FIVE, -CLOSE_OF_FIVE, -1, 0], maxlen=4)
-        self._strays = 0.0
-        self._expected_none = 0.0
+        self._suspicion = Suspicion()
+        self._shared = tasks > 1
+        self._announced = Announced(), Announced()
         self._second = 1.0
-        self._lone = self._often = False
 
     @property
     def not_before(self) -> float:
@@ -81,12 +74,20 @@ class Limiter:
         if self._not_before > -inf:
             self._resume(now)
         self._sent += 1
-        self._calls += 1
-        if not self.requests.at_limit:
-            self._expected_none += 1.0
+        if self._sent == FEW:
+            self._few_until = now
+        self._suspicion.send(below=not self.requests.at_limit)
         self._call_tokens += 0.01 * (tokens - self._call_tokens)
         self.requests.spend(now, 1.0)
         self.tokens.spend(now, tokens)
+
+    def announce(self, limits: tuple[float, float], now: float) -> None:
+        """Takes in what a reply's headers tell: requests and tokens per minute, 0 where nothing."""
+        for rate, known, limit in zip((self.requests, self.tokens), self._announced, limits, strict=True):
+            if limit:
+                factor = known.take(limit, now)
+                if factor != 1.0:
+                    rate.scale(factor)
 
     def settle(self, reserved: float, used: float) -> None:
         """Puts right what a call really used, in tokens, and takes note that it was accepted."""
@@ -123,18 +124,16 @@ class Limiter:
             Whether this refusal began a new event.
         """
         was_probe, self._probing = self._probing, False
-        self._sent -= 1
         by_tokens = dimension == "tokens"
         learns = dimension != "load"
         new_event = sent_at >= self._event_at and not was_probe
+        again = self._event_at > -inf and sent_at <= self._few_until
         if new_event:
-            new_event = self._counts(self.tokens if by_tokens else self.requests, exhausted=exhausted)
-        self.requests.refuse(
-            1.0, new_event=new_event and learns and not by_tokens, now=now, lone=self._lone, often=self._often
-        )
-        self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now, lone=self._lone, often=self._often)
+            rate = self.tokens if by_tokens else self.requests
+            new_event = self._is_sign(rate, exhausted=exhausted or again)
+        self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
+        self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
         if new_event or was_probe:
-            again = self._event_at > -inf and self._sent < FEW
             self._in_a_row = self._in_a_row + 1 if again else 0
             if retry_after and retry_after == int(retry_after) and self._event_at > -inf:
                 self._second = min(2 * self._second, 1.0) if again else max(0.7 * self._second, LEAST_OF_A_SECOND)
@@ -142,26 +141,14 @@ class Limiter:
             self._pause(now, retry_after)
         return new_event
 
-    def _counts(self, rate: LearnedRate, *, exhausted: bool) -> bool:
+    def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""
-        last, last_but_one = self._calls - self._refused_at[-1], self._calls - self._refused_at[-2]
-        many = self._calls - self._refused_at[0] <= CLOSE_OF_FIVE
-        self._refused_at.append(self._calls)
-        often = self._often = self._strays > OFTEN_STRAY * (self._expected_none + STRAY_MEMORY / 3)
-        pattern = last <= CLOSE if rate.known and not often else many or last_but_one <= CLOSE_OF_THREE
-        if self._expected_none > 2 * STRAY_MEMORY:
-            self._expected_none /= 2
-            self._strays /= 2
-        self._lone = not (exhausted or pattern)
-        if not self._lone:
-            self._strays *= 0.75
+        below = not rate.at_limit
+        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=self._shared):
             return True
-        if not rate.at_limit:
-            self._strays += 1.0
-            if not often:
-                rate.ease()
-            return False
-        return rate.at_limit and not often
+        if below and not self._suspicion.often:
+            rate.ease()
+        return False
 
     def _pause(self, now: float, retry_after: float | None) -> None:
         doubled = FIRST_PAUSE_S * 2.0**self._in_a_row
@@ -177,7 +164,7 @@ class Limiter:
         if now < self._asked_until:
             self._probing = True
             return
-        self.requests.resume(now)
-        self.tokens.resume(now, self._call_tokens)
+        self.requests.resume(now, most=self._announced[0].per_second)
+        self.tokens.resume(now, self._call_tokens, most=self._announced[1].per_second)
         self._not_before = self._asked_until = -inf
-        self._sent = 0
+        self._sent, self._few_until = 0, inf

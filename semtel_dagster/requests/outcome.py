@@ -18,6 +18,7 @@ class Kind(Enum):
     TRANSIENT = "transient"  # the endpoint or the network failed; the row is tried again
     OVERLOADED = "overloaded"  # as transient, and a sign that too many calls are in flight
     POISONED = "poisoned"  # a reply that is no completion; tried again, kept raw when it is the last
+    EMPTY = "empty"  # a completion without text: the endpoint lives; tried once more
     ROW_FAULT = "row_fault"  # would happen again: content filter, too long, bad request
     UNSUPPORTED = "unsupported"  # the endpoint lacks a parameter; asked again without it
     UNUSABLE = "unusable"  # wrong key, unknown model, no money: the endpoint, not the row
@@ -40,6 +41,7 @@ class Outcome(msgspec.Struct, gc=False):
         dimension: Which budget a refusal is about: "requests", "tokens", or "" where unknown.
         parameter: The parameter that is not supported.
         exhausted: Whether a refusal's headers show that nothing remains of a budget.
+        announced: Requests and tokens per minute that the headers tell; 0 where they tell none.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class Outcome(msgspec.Struct, gc=False):
     dimension: str = ""
     parameter: str = ""
     exhausted: bool = False
+    announced: tuple[float, float] = (0.0, 0.0)
 
     @property
     def reason(self) -> str:

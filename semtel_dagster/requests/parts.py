@@ -52,13 +52,33 @@ class PartWriter:
         Raises:
             OSError: The disk is full or the folder cannot be written.
         """
+        self.write(batch)
+        self.sync()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Writes a frame: from now on it outlives this process, after `sync` the machine too.
+
+        A frame that does not fit is taken back, so that what is written later can be read.
+
+        Raises:
+            OSError: The disk is full or the folder cannot be written.
+        """
         payload = _serialize(batch)
         header = _HEADER.pack(_MARK, len(payload), zlib.crc32(payload), batch.num_rows)
         if self._file is None:
             self._file = self._create()
-            header = MAGIC + header
-        _write_all(self._file, header + payload)
-        os.fsync(self._file)
+        whole = os.fstat(self._file).st_size
+        try:
+            _write_all(self._file, header + payload if whole else MAGIC + header + payload)
+        except OSError as error:
+            os.ftruncate(self._file, whole)
+            told = f"{error.strerror}; the answers so far are kept: make room for more, then run again"
+            raise OSError(error.errno, told, str(self.path)) from None
+
+    def sync(self) -> None:
+        """Waits until everything written is on the disk; may be called from another thread than `write`."""
+        if self._file is not None:
+            os.fsync(self._file)
 
     def close(self) -> None:
         """Lets the part go."""

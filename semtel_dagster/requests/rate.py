@@ -6,27 +6,38 @@ Waiting and headers do not.
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, log
 
-from semtel_dagster.requests.growth import CUT, cubic, measured_time
+from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, shared
+from semtel_dagster.requests.measuring import QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
 
 HEADROOM = 0.997
-CALLS_BETWEEN_PROBES = 220
-SHORTEST_HOLD_S = 3.0
+CALLS_BETWEEN_PROBES = 80
+SHORTEST_HOLD_S = 2.0
 LONGEST_HOLD_S = 15.0
 LOST_SHARE = 0.03
 BURST_S = 0.1
+DOUBLING_CALLS = 10.0
+IDLE_S = 0.5  # after so long without a call it is not the rate that holds calls back
 LEAST_ACCEPTED = 4
 UNSURE_CUT = 0.6
-BEYOND = 1.08
-SHARED_CUT = 0.15
-REGAIN_S = 5.0
-LEAST_REGAIN_CALLS = 70
+UNSURE_LEAST = 0.1
+GROWN = 1.05
+SHARED_CUT = 0.2
+SHARED_MEMORY = 0.05
+REGAIN_S = 3.0
 REGAIN_RATE = 50.0
+REGAIN_POWER = 0.8
+MEANT_CALLS = 150.0
+LEAST_REGAIN_CALLS = 30.0
+LONGEST_LEAST_S = 4.0
+SLOWER_POWER = 2.0
+MOST_SLOWER = 30.0
+LONGEST_REGAIN_S = 20.0
 SMALL_STEP = 0.985
-MIDDLE_STEP = 0.9
-LARGE_STEP = 0.85
+LARGER_STEP = 1.03
+NEARLY = 0.85
 HALF = 0.5
 STEADY = 0.1
 LONGEST_CREDIT_S = 2.0
@@ -36,11 +47,12 @@ class LearnedRate:
     """A token bucket whose rate follows the endpoint's limit.
 
     Until the first refusal nothing is known and nothing is held back (the adaptive concurrency ramps up). A refusal
-    says that the endpoint's bucket is empty; what it accepted between two such moments, divided by the time between
-    them, is its rate, whatever the size of its bucket or window. From there the rate moves as in TCP CUBIC (Ha, Rhee,
-    Xu 2008): a small cut, back to the learned plateau, a hold, then faster and faster beyond it, so that a quota that
-    grew is found within seconds while a probe comes only once in some 300 calls. Where a refusal costs a long pause
-    the hold is longer. Time counts only while the rate is what holds calls back.
+    says that the endpoint's quota is used up; what it accepted between two such moments is its rate, whatever the size
+    of its bucket or window (see `measuring`). From there the rate moves as in TCP CUBIC (Ha, Rhee, Xu 2008): a small
+    cut, back to the learned plateau, a hold, then faster and faster beyond it, so that a quota that grew is found
+    within seconds while a probe costs one refusal in some 200 calls. An event beyond the plateau at which no more than
+    the plateau was accepted confirms it; more means that the quota grew. Where a refusal costs a long pause the hold
+    is longer. Time counts only while the rate is what holds calls back.
 
     What the endpoint refilled during a pause may be sent at once afterwards, as far as that went well before: a
     bucket allows it, a window of one second does not. Where several processes share the endpoint, the others have used
@@ -51,9 +63,9 @@ class LearnedRate:
     """
 
     __slots__ = (
-        "_accepted", "_age", "_cap", "_credit", "_early", "_event", "_last", "_level",
-        "_lone", "_lost", "_often", "_owed", "_plateau", "_recent", "_resumed_at", "_since",
-        "_steady", "_sure", "_tasks", "_trust", "_unused",
+        "_age", "_believes", "_between", "_cap", "_credit", "_event", "_floor", "_last", "_level",
+        "_lost", "_measure", "_owed", "_plateau", "_recent", "_resumed_at", "_scaled_from", "_spent_at",
+        "_steady", "_steady_plateau", "_sure", "_tasks", "_trust", "_unused",
     )  # fmt: skip
 
     def __init__(self, per_minute: float | None = None, tasks: int = 1) -> None:
@@ -62,19 +74,19 @@ class LearnedRate:
         self._plateau = self._cap / tasks
         self._tasks = tasks
         self._lost = 0.0
-        self._early = 0
-        self._lone = self._often = False
         self._steady = True
         self._age = self._hold
-        self._level = 1.0
+        self._level = 1e-9  # one call may go at once, the next when it is paid for
         self._last = 0.0
         self._recent = RecentRate()
-        self._accepted = 0.0
-        self._since: tuple[float, float] | None = None
+        self._measure = QuotaMeasure()
         self._event: list[float] | None = None
-        self._resumed_at = -inf
+        self._resumed_at = self._spent_at = -inf
         self._trust = 0.5
         self._sure = self._plateau < inf
+        self._floor = self._steady_plateau = self._scaled_from = 0.0
+        self._believes = True
+        self._between = MEANT_CALLS
         self._unused = self._credit = self._owed = 0.0
 
     @property
@@ -83,8 +95,9 @@ class LearnedRate:
         if self._plateau == inf:
             return inf
         if self._tasks > 1:
-            return min(self._plateau * (1 + SHARED_CUT * self._age / self._regain_s), self._cap)
-        return min(self._plateau * cubic(self._age, self._hold), self._cap)
+            return min(self._plateau * shared(self._age / self._regain_s, SHARED_CUT), self._cap)
+        doubling = max(DOUBLING_S, DOUBLING_CALLS / max(self._plateau, 0.01))
+        return min(self._plateau * cubic(self._age, self._hold, doubling), self._cap)
 
     @property
     def known(self) -> bool:
@@ -106,12 +119,16 @@ class LearnedRate:
 
     @property
     def _regain_s(self) -> float:
-        """Seconds in which a process with others regains what a refusal cost it: longer for the larger share.
+        """Seconds in which a process with others regains what a refusal cost it.
 
-        So the increase is nearly additive, which is what brings shares together; few calls set a bound to it.
+        Nearly in proportion to its rate, so that the increase per second is nearly the same for all: that is what
+        brings shares together. Where refusals are frequent all of them, who see the same share refused, slow down.
         """
-        pace = REGAIN_S * (max(self._plateau, 0.01) / REGAIN_RATE) ** 0.5
-        return float(min(max(pace, LEAST_REGAIN_CALLS / max(self._plateau, 0.01)), LONGEST_HOLD_S))
+        plateau = max(self._plateau, 0.01)
+        least = min(LEAST_REGAIN_CALLS / plateau, LONGEST_LEAST_S)
+        pace = max(REGAIN_S * (plateau / REGAIN_RATE) ** REGAIN_POWER, least)
+        slower = min(max(MEANT_CALLS / max(self._between, 1.0), 1.0) ** SLOWER_POWER, MOST_SLOWER)
+        return float(min(pace * slower, LONGEST_REGAIN_S))
 
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""
@@ -122,14 +139,15 @@ class LearnedRate:
 
     def spend(self, now: float, units: float) -> None:
         """Takes units; the level may fall below zero, which later calls wait for."""
-        self._accepted += units
+        self._measure.accepted += units
         self._recent.add(now, units)
+        self._spent_at = now
         if self._plateau != inf:
             self._level -= units
 
     def give_back(self, units: float) -> None:
         """Returns units that were taken and not used; negative when more was used than taken."""
-        self._accepted -= units
+        self._measure.accepted -= units
         if self._plateau != inf:
             self._level += units
 
@@ -138,105 +156,118 @@ class LearnedRate:
         self._plateau *= SMALL_STEP
 
     def scale(self, factor: float) -> None:
-        """The endpoint announced that its limit changed by a factor."""
-        if self._plateau != inf:
-            self._plateau = min(self._plateau * factor, self._cap)
+        """The endpoint announced that its limit changed by a factor; one that did not come true is the last believed.
 
-    def refuse(self, units: float, *, new_event: bool, now: float, lone: bool = False, often: bool = False) -> None:
+        What counts is the plateau before the change: refusals may have told of it already.
+        """
+        if self._plateau == inf or not self._believes:
+            return
+        before = self._steady_plateau or self._plateau
+        self._plateau = self._steady_plateau = min(before * factor, self._cap)
+        self._scaled_from = before
+        self._measure.forget()
+
+    def _judge_announcement(self) -> None:
+        """Whether the last announced change is nearer to what was measured since than no change at all."""
+        announced, measured = self._steady_plateau, self._plateau
+        if self._scaled_from and announced and measured:
+            self._believes = abs(log(measured / announced)) <= abs(log(measured / self._scaled_from))
+        self._scaled_from = 0.0
+
+    def refuse(self, units: float, *, new_event: bool, now: float) -> None:
         """Takes a refusal in: its units were not accepted, and the first of an event says that the bucket is empty.
 
         Args:
             units: What the refused call had taken.
             new_event: False for further calls that were already under way when the event began.
             now: The clock, in seconds.
-            lone: Whether speed alone speaks for a limit: such an event lowers the rate by a little at most.
-            often: Whether the endpoint often refuses by chance, so that what is measured says less.
         """
-        self._accepted -= units
+        self._measure.accepted -= units
         self._recent.take_back(units)
         if self._event is not None:
             self._event[1] -= units
         elif new_event:
-            self._lone, self._often = lone, often
             self._event = [now, self._recent.per_second(now)]
             if self._credit > units and now - self._resumed_at < 1.0 + 3 * self._credit / self.rate:
                 self._trust *= 0.5
 
-    def resume(self, now: float, unit: float = 1.0) -> None:
+    def resume(self, now: float, unit: float = 1.0, most: float = inf) -> None:
         """Ends an event after its pause: sets the new plateau, and grants what the endpoint refilled meanwhile.
 
         Args:
             now: The clock, in seconds.
             unit: The usual size of a call, in units.
+            most: What the endpoint says its limit is, in units per second: it lowers the first guess.
         """
         if self._event is None:
             return
         event_at, recent = self._event
         self._event = None
-        elapsed = measured_time(self._since, event_at, now, self._unused)
-        enough = elapsed >= 0.25 and self._accepted >= LEAST_ACCEPTED * unit
-        measured = self._accepted / elapsed if enough else 0.0
-        early = self._is_early(event_at)
+        elapsed = self._measure.seconds(event_at, now, self._unused)
+        enough = elapsed >= 0.25 and self._measure.accepted >= LEAST_ACCEPTED * unit
+        measured = self._measure.accepted / elapsed if enough else 0.0
         if self._plateau == inf:
-            self._learn(event_at, now, max(recent, unit / 10), sure=False)
+            self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)
         elif self._tasks > 1:
+            self._between += SHARED_MEMORY * (self._measure.accepted / unit - self._between)
             self._learn(event_at, now, self.rate * (1 - SHARED_CUT), sure=True)
-        elif self.rate > self._plateau * (1 + CUT):
-            least = SMALL_STEP**2 * self._plateau if self._often else max(measured, self._plateau)
-            self._learn(event_at, now, max(recent, least), sure=False)
-        elif enough and early > 2 and self._lone:
-            self._learn(event_at, now, self._plateau * BEYOND, sure=True)
+        elif self._sure and not self._measure.begun:
+            self._measure.begin(event_at, now)
+        elif (beyond := self.rate > self._plateau * (1 + CUT)) and not (enough and measured <= GROWN * self._plateau):
+            self._floor = max(measured, self._plateau)
+            self._learn(event_at, now, max(recent, self._floor), sure=False)
         elif enough:
-            self._learn(event_at, now, max(measured, self._plateau * self._lowest_step), sure=True)
-        elif not self._sure and self._accepted >= unit:
-            self._plateau *= UNSURE_CUT
+            if beyond and self._measure.by_windows:  # earlier windows were not used up, so the quota is more
+                measured = max(measured, min(recent, self._plateau * LARGER_STEP))
+            self._learn(event_at, now, self._believed(measured), sure=True)
+        elif not self._sure and self._measure.accepted >= unit:
+            few = 2 * self._measure.accepted / elapsed if elapsed else inf
+            least = max(self._floor, min(few, self._plateau * UNSURE_CUT), self._plateau * UNSURE_LEAST)
+            self._plateau = min(least, self._plateau)
         paused = min(now - event_at, LONGEST_CREDIT_S)
-        credit = paused * self._trust if self._sure and self._tasks == 1 else 0.0
-        self._unused += paused - credit
-        self._lost += 0.3 * (paused - credit - self._lost)
+        bucket = self._sure and self._tasks == 1 and not self._measure.by_windows
+        credit = paused * self._trust if bucket else 0.0
+        expired = 0.0 if self._measure.by_windows else paused - credit
+        self._unused += expired
+        self._lost += 0.3 * (expired - self._lost)
         self._age = 0.0
         self._last = self._resumed_at = now
         self._credit = self._owed = self.rate * credit
-        self._level = 0.0
+        self._level = -unit  # the pause may have ended with just one call's worth in the bucket
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
 
-    @property
-    def _lowest_step(self) -> float:
-        """The least factor of the plateau that one event may leave: the weaker the sign, the smaller the step."""
-        if self._lone:
-            return SMALL_STEP if self._sure else MIDDLE_STEP
-        if self._often:
-            return LARGE_STEP
-        return HALF if self._sure else HALF**2
+    def _believed(self, measured: float) -> float:
+        """The plateau by a measurement.
 
-    def _is_early(self, event_at: float) -> int:
-        """How often in a row a refusal came though less than the plateau was sent and all of it accepted.
-
-        A limit does that once, when it drops; refusals that come by chance, or for another reason than the rate, do it
-        again and again, and lowering the rate for them would end in a crawl.
+        Pauses that were too long make it too low and nothing makes it too high, so a little less is believed step by
+        step. An event leaves half at least, or a quarter of what was no more than a guess.
         """
-        active = event_at - self._resumed_at
-        accepted = (self._accepted - self._credit) / active if active > 0 else 0.0
-        self._early = self._early + 1 if self._age < self._hold and accepted > 0.85 * self.rate else 0
-        return self._early
+        if not self._sure:
+            return max(measured, self._plateau * HALF**2, self._floor * SMALL_STEP)
+        least = SMALL_STEP if measured > NEARLY * self._plateau else HALF
+        return max(measured, self._plateau * least)
 
     def _learn(self, event_at: float, now: float, plateau: float, *, sure: bool) -> None:
-        self._steady = sure and abs(plateau - self._plateau) < STEADY * self._plateau
+        about = max(STEADY, 1.5 / max(self._measure.accepted, 1.0))
+        self._steady = sure and abs(plateau - self._plateau) < about * self._plateau
         self._plateau = min(plateau, self._cap)
         self._sure = sure
         self._unused = 0.0
-        self._since = (event_at, now)
-        self._accepted = 0.0
+        if sure:
+            self._floor = 0.0
+            self._judge_announcement()
+            self._steady_plateau = self._plateau if self._steady else self._steady_plateau
+        self._measure.begin(event_at, now)
 
     def _refill(self, now: float) -> None:
         passed = now - self._last
         if passed <= 0:
             return
         rate = self.rate
-        depth = max(1.0, rate * BURST_S)
+        depth = rate * BURST_S
         if self._level < depth:
-            self._age += min(passed, 1.0)
+            self._age += max(0.0, min(now, self._spent_at + max(IDLE_S, 2 / rate)) - self._last)
             extra = min(self._owed, passed * rate)  # twice the rate until what is owed has gone, never all at once
             self._owed -= extra
             self._level = min(self._level + passed * rate + extra, depth)

@@ -18,8 +18,9 @@ from semtel_dagster.requests.outcome import Kind, Outcome
 Header = Callable[[str], str | None]
 
 MAX_RAW_BYTES = 65_536
+LARGEST_LIMIT = 1e12  # per minute
 _ROW_STATUS = {400, 413, 422}
-_UNUSABLE = {401: "unauthorized", 402: "no_money", 403: "forbidden", 404: "not_found"}
+_UNUSABLE = {401: "unauthorized", 402: "no_money", 403: "forbidden", 404: "not_found", 407: "proxy_login"}
 _TOO_LONG = ("context_length", "context length", "maximum context", "too long", "too many tokens", "context size")
 _UNSUPPORTED = (
     "unsupported",
@@ -90,7 +91,9 @@ def read_reply(status: int, body: bytes, header: Header) -> Outcome:
         header: Gives a header's value by its lower-case name, or None.
     """
     if status == 200:
-        return _read_completion(body)
+        outcome = _read_completion(body)
+        outcome.announced = announced(header)
+        return outcome
     error = _read_error(body)
     words = f"{error.code or ''} {error.type or ''} {error.message or ''}".lower()
     if status == 429:
@@ -103,6 +106,7 @@ def read_reply(status: int, body: bytes, header: Header) -> Outcome:
             retry_after=retry_after(header),
             dimension=_dimension(words, header),
             exhausted=any(header(f"x-ratelimit-remaining-{budget}") == "0" for budget in ("requests", "tokens")),
+            announced=announced(header),
         )
     if status in _UNUSABLE:
         return Outcome(Kind.UNUSABLE, _UNUSABLE[status], status)
@@ -140,7 +144,7 @@ def _read_completion(body: bytes) -> Outcome:
     elif choice.message.refusal:
         outcome.kind, outcome.code, outcome.text = Kind.ROW_FAULT, "model_refusal", choice.message.refusal
     elif not outcome.text:
-        outcome.kind, outcome.code = Kind.POISONED, "empty_answer"
+        outcome.kind, outcome.code = Kind.EMPTY, "empty_answer"
     return outcome
 
 
@@ -204,6 +208,12 @@ def retry_after(header: Header) -> float | None:
     return None
 
 
+def announced(header: Header) -> tuple[float, float]:
+    """Requests and tokens per minute as the headers tell them; 0 where they tell none."""
+    requests, tokens = header("x-ratelimit-limit-requests"), header("x-ratelimit-limit-tokens")
+    return (_number(requests, LARGEST_LIMIT) or 0.0, _number(tokens, LARGEST_LIMIT) or 0.0)
+
+
 def duration(said: str | None) -> float | None:
     """Seconds of a duration as OpenAI writes it, e.g. "1m30s", "250ms", "2"; None when it is none."""
     if not said:
@@ -219,9 +229,9 @@ def raw_text(body: bytes) -> str:
     return body[:MAX_RAW_BYTES].decode("utf-8", "replace")
 
 
-def _number(said: str | None) -> float | None:
+def _number(said: str | None, most: float = 1e6) -> float | None:
     try:
         value = float(said) if said else None
     except ValueError:
         return None
-    return value if value is not None and 0 <= value < 1e6 else None
+    return value if value is not None and 0 <= value < most else None

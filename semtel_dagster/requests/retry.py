@@ -15,6 +15,8 @@ from semtel_dagster.requests.waiting import Waiting
 
 LONGEST_ROW_WAIT_S = 4.0
 MOST_ROW_FAULTS = 2
+OUTAGE_S = 10.0
+ALIVE = frozenset({200, 500})
 
 
 class Retry:
@@ -36,7 +38,7 @@ class Retry:
         if kind is Kind.REFUSED:
             self._take_refusal(flight, outcome, now)
             return False
-        if kind is Kind.ROW_FAULT:
+        if kind in {Kind.ROW_FAULT, Kind.EMPTY}:
             return self._take_row_fault(flight, outcome)
         if kind in {Kind.UNSUPPORTED, Kind.UNUSABLE}:
             row.last, row.avoid = outcome, flight.endpoint if kind is Kind.UNUSABLE else None
@@ -65,21 +67,25 @@ class Retry:
             self._waiting.after(row, now + min(outcome.retry_after, LONGEST_ROW_WAIT_S))
 
     def _take_row_fault(self, flight: Flight, outcome: Outcome) -> bool:
-        """Another endpoint may see it otherwise; where there is none, asking again would bring the same."""
+        """Another endpoint may see it otherwise; where there is none, asking again would bring the same.
+
+        An empty answer may be a slip, so the same endpoint is asked once more too.
+        """
         row = flight.row
         row.faults += 1
         row.last, row.avoid = outcome, flight.endpoint
         elsewhere = any(other is not flight.endpoint and not other.breaker.fault for other in self._endpoints)
-        if row.faults >= MOST_ROW_FAULTS or not elsewhere:
+        again = elsewhere or outcome.kind is Kind.EMPTY
+        if row.faults >= MOST_ROW_FAULTS or not again:
             return True
         self._again(row)
         return False
 
     def _take_failure(self, flight: Flight, outcome: Outcome, now: float) -> bool:
-        """A failure of endpoint or network; probes do not count against a row."""
+        """A failure of endpoint or network."""
         row = flight.row
         row.last, row.avoid = outcome, flight.endpoint
-        if not flight.probe:
+        if _counts(flight, outcome, now):
             row.tries += 1
         if row.flights:
             return False
@@ -87,3 +93,14 @@ class Retry:
             return True
         self._waiting.back_off(row, now)
         return False
+
+
+def _counts(flight: Flight, outcome: Outcome, now: float) -> bool:
+    """Whether a failure counts against its row.
+
+    A probe of an endpoint that is out is the endpoint's failure, unless the row failed before while others were
+    answered, or the server itself has been replying with errors for so long that the rows left may be to blame.
+    """
+    if not flight.probe or flight.row.suspect:
+        return True
+    return outcome.status in ALIVE and flight.endpoint.breaker.out_for(now) > OUTAGE_S

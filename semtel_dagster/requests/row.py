@@ -31,6 +31,7 @@ class Row:
         attempts: Calls sent, refusals included.
         refusals: Calls refused by rate or load.
         done: Whether it has ended.
+        suspect: Whether it failed again while others were answered: the fault may be its own.
         avoid: The endpoint where it last failed.
         last: The outcome of its last failure.
         flights: Calls under way; two when hedged.
@@ -38,6 +39,7 @@ class Row:
     """
 
     __slots__ = (
+        "_answers",
         "_index",
         "_texts",
         "attempts",
@@ -50,6 +52,7 @@ class Row:
         "last",
         "n_tokens",
         "refusals",
+        "suspect",
         "tries",
     )
 
@@ -60,7 +63,8 @@ class Row:
         self._texts = texts
         self._index = index
         self.tries = self.faults = self.attempts = self.refusals = 0
-        self.done = False
+        self.done = self.suspect = False
+        self._answers = 0
         self.avoid: Endpoint | None = None
         self.last: Outcome | None = None
         self.flights: tuple[Flight, ...] = ()
@@ -70,6 +74,12 @@ class Row:
     def text(self) -> str:
         """The transcript."""
         return str(self._texts[self._index])
+
+    def fail_beside(self, answers: int) -> None:
+        """Takes note of a failure of endpoint or network, after so many answers to all rows of the run."""
+        if self.tries and answers > self._answers:
+            self.suspect = True
+        self._answers = answers
 
 
 class Flight:

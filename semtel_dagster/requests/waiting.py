@@ -14,6 +14,7 @@ from semtel_dagster.requests.row import Row
 
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 20.0
+PROBE_CHOICE = 256
 
 
 class Waiting:
@@ -38,6 +39,14 @@ class Waiting:
         """Puts the rows whose time has come at the head of the line."""
         while self._later and self._later[0][0] <= now:
             self.ready.appendleft(heapq.heappop(self._later)[2])
+
+    def take_for_probe(self) -> Row:
+        """Takes out the row that tells most about an endpoint that is out: the one that has failed least."""
+        near = range(min(len(self.ready), PROBE_CHOICE))
+        best = min(near, key=lambda at: (self.ready[at].suspect, self.ready[at].tries))
+        row = self.ready[best]
+        del self.ready[best]
+        return row
 
     def again(self, row: Row) -> None:
         """Back to the head of the line."""

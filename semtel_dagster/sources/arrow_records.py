@@ -52,7 +52,11 @@ def parquet_rows(
 
 
 def parquet_chunks(
-    stream: IO[bytes], time_columns: tuple[str, ...], interval: Interval, only_times: bool = False
+    stream: IO[bytes],
+    time_columns: tuple[str, ...],
+    interval: Interval,
+    only_times: bool = False,
+    groups: tuple[int, int] | None = None,
 ) -> Iterator[Chunk]:
     """The rows of a Parquet file whose time is in the interval, or is none.
 
@@ -61,6 +65,7 @@ def parquet_chunks(
         time_columns: The columns that may hold the time; the first one present counts.
         interval: Rows of other times are left out, if the column holds timestamps.
         only_times: Read no other column.
+        groups: Read only these row groups, from and until (excluded).
 
     Raises:
         Rejection: The file is damaged, or not written to its end.
@@ -70,8 +75,9 @@ def parquet_chunks(
         column = _first_present(time_columns, file.schema_arrow)
         columns = [column] if only_times and column else None
         first = 0
-        for group in range(file.metadata.num_row_groups):
-            if not _is_outside(file.metadata.row_group(group), column, interval):
+        wanted = range(*groups) if groups else range(file.metadata.num_row_groups)
+        for group in range(wanted.stop):
+            if group in wanted and not _is_outside(file.metadata.row_group(group), column, interval):
                 found = file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns)
                 yield from _numbered(found, first, column, interval)
             first += file.metadata.row_group(group).num_rows

@@ -37,10 +37,12 @@ class SourceFile:
     Attributes:
         url: Where it is, with its protocol unless it is local.
         kind: parquet, jsonl, json, csv, delta, or unknown.
+        groups: Of a Parquet file only these row groups, from and until (excluded); None: all.
     """
 
     url: str
     kind: str
+    groups: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

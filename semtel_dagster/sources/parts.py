@@ -1,4 +1,4 @@
-"""A source's week in parts that tasks of a cluster read at the same time, each some files of its own.
+"""A source's week in parts that tasks of a cluster read at the same time, each some files, or a stretch of a large one.
 
 The rules are those of `weeks`, but a part cannot know which ids the parts before it hold: it marks its rows with its
 number, and whoever brings the parts together keeps, of good rows with one id, the one of the first part.
@@ -19,6 +19,7 @@ from semtel_dagster.sources.files import SourceFile, find_files
 from semtel_dagster.sources.judging import judged_batches
 from semtel_dagster.sources.records import found_in, nothing_readable, records_of, week_interval
 from semtel_dagster.sources.rules import Rejection
+from semtel_dagster.sources.slices import sliced
 from semtel_dagster.sources.times import EARLIEST, LATEST
 from semtel_dagster.sources.validate import Contract
 
@@ -33,7 +34,7 @@ class ReadPart:
     Attributes:
         source: How the conversations are written.
         week: The Monday of the week, in UTC.
-        files: The files, in the source's order.
+        files: The files, or slices of files, in the source's order.
         number: The part's place among the parts, from 0.
     """
 
@@ -53,6 +54,8 @@ class ReadPart:
 def week_parts(source: SourceSettings, week: dt.date, most: int = MOST_PARTS) -> list[ReadPart]:
     """The parts of a week in the source's order: one per file, or runs of files where there are very many.
 
+    A large Parquet file is several parts, so that one file keeps many tasks busy.
+
     Raises:
         SourceError: The source matches nothing, or no file of it can be read.
         SettingsError: The column mapping is wrong.
@@ -60,6 +63,7 @@ def week_parts(source: SourceSettings, week: dt.date, most: int = MOST_PARTS) ->
     """
     files = find_files(source.path)
     _require_one_readable(source, files)
+    files = sliced(files)
     count = min(len(files), most)
     bounds = [len(files) * part // count for part in range(count + 1)]
     return [ReadPart(source, week, tuple(files[bounds[part] : bounds[part + 1]]), part) for part in range(count)]

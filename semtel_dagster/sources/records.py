@@ -82,7 +82,7 @@ def _read(file: SourceFile, time_columns: tuple[str, ...], interval: Interval, o
         yield from delta_chunks(file.url, time_columns, interval, only_times)
     elif file.kind == "parquet":
         with file.open() as stream:
-            yield from parquet_chunks(stream, time_columns, interval, only_times)
+            yield from parquet_chunks(stream, time_columns, interval, only_times, file.groups)
     elif file.kind in _TEXT_READERS:
         with file.open() as stream:
             yield from _TEXT_READERS[file.kind](stream)

@@ -151,7 +151,7 @@ def _cluster_start(data: bytes, offset: int) -> int:
         offset -= 1
     for _ in range(_LONGEST_CLUSTER):
         left, right = _neighbours(data, offset)
-        if not _belong_together(left, right):
+        if not belong_together(left, right):
             break
         offset -= len(left.encode())
     return offset
@@ -162,7 +162,7 @@ def _cluster_end(data: bytes, offset: int) -> int:
         offset += 1
     for _ in range(_LONGEST_CLUSTER):
         left, right = _neighbours(data, offset)
-        if not _belong_together(left, right):
+        if not belong_together(left, right):
             break
         offset += len(right.encode())
     return offset
@@ -173,7 +173,8 @@ def _neighbours(data: bytes, offset: int) -> tuple[str, str]:
     return left, data[offset : offset + 4].decode(errors="ignore")[:1]
 
 
-def _belong_together(left: str, right: str) -> bool:
+def belong_together(left: str, right: str) -> bool:
+    """Whether two characters that follow one another are parts of one sign: a letter and its accent, a joined emoji."""
     if not left or not right or left == "\n" or right == "\n":
         return False
     joiner = "\u200d"

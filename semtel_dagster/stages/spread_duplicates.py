@@ -29,6 +29,7 @@ from semtel_dagster.engines.base import Engine, Frame
 
 HASH = "content_hash"
 HEAD = nw.col(HASH).str.starts_with("0")  # a sixteenth of all hashes, the first in their order
+STANDING = "standing"
 KEPT = nw.col("dropped").is_null()
 STANDS_FOR = pa.schema(
     [(HASH, pa.large_string()), ("representative_hash", pa.large_string()), ("cosine", pa.float64())]
@@ -41,7 +42,8 @@ def find_groups_apart(embeddings: Frame, rows: int, threshold: float, engine: En
     Where the first sixteenth of the hashes foretells very many edges, it is settled before the others, as there.
 
     Args:
-        embeddings: Columns content_hash (32 hex digits, unique) and embedding.
+        embeddings: Columns content_hash (32 hex digits, unique) and embedding; with a boolean column standing, the
+            rows where it is true represent themselves.
         rows: How many there are; more than none.
         threshold: The least cosine between near duplicates.
         engine: Assigns and compares.
@@ -50,11 +52,13 @@ def find_groups_apart(embeddings: Frame, rows: int, threshold: float, engine: En
         STANDS_FOR: a row per hash that another hash stands for.
     """
     search = EdgeSearch(embeddings, plan_cells(embeddings, rows), threshold, engine)
+    if STANDING in embeddings.collect_schema().names():
+        return _after(search, nw.col(STANDING), pa.array([], pa.large_string()))
     in_head = search.edges(embeddings.filter(HEAD).with_columns(side=_lit(BOTH)))
     if in_head.num_rows * HEAD_SHARE**2 <= MANY_EDGES:
         graph = Graph.of(search.edges(embeddings.with_columns(side=_lit(BOTH))))
         return graph.groups(graph.dropped())
-    return _in_two_parts(search, in_head)
+    return _after(search, HEAD, Graph.of(in_head).dropped())
 
 
 def plan_cells(embeddings: Frame, rows: int) -> Cells:
@@ -98,6 +102,13 @@ class EdgeSearch:
         marked = self.embeddings.join(self.engine.from_arrow(marks), on=HASH, how="left")
         return marked.with_columns(side=side).filter(nw.col("side") > 0)
 
+    def outside(self, in_head: nw.Expr, hashes: pa.Array) -> pa.Array:
+        """Which of some hashes are not of the head, in their order."""
+        these = self.engine.from_arrow(pa.table({HASH: hashes}))
+        rows = self.embeddings.filter(~in_head).select(HASH).join(these, on=HASH, how="semi").sort(HASH)
+        column = rows.collect(backend="pyarrow").to_native().column(HASH).cast(pa.large_string())
+        return column.combine_chunks() if column.num_chunks else pa.array([], pa.large_string())
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -139,20 +150,23 @@ class Graph:
         return pa.Table.from_arrays(columns, schema=STANDS_FOR)
 
 
-def _in_two_parts(search: EdgeSearch, in_head: pa.Table) -> pa.Table:
-    """The head's representatives first; then only what they do not cover is compared among itself.
+def _after(search: EdgeSearch, in_head: nw.Expr, dropped: pa.Array) -> pa.Table:
+    """The groups once the head's representatives are known: what they do not cover is compared among itself.
 
-    A hash is dropped once another stands for it; sides follow from that and from where the head ends.
+    Args:
+        search: Finds edges.
+        in_head: Whether a row is of the head.
+        dropped: The hashes of the head that do not represent themselves.
+
+    A hash is dropped once another stands for it; sides follow from that and from what the head is.
     """
-    dropped = Graph.of(in_head).dropped()
-    stands_or_joins = nw.when(HEAD & KEPT).then(_lit(LEFT)).otherwise(_lit(RIGHT))
+    stands_or_joins = nw.when(in_head & KEPT).then(_lit(LEFT)).otherwise(_lit(RIGHT))
     to_first = search.edges(search.sided(dropped, stands_or_joins))
-    covered = Graph.of(to_first).hashes
-    covered = covered.filter(pc.invert(pc.starts_with(covered, "0")))
-    still_open = nw.when(~HEAD & KEPT).then(_lit(BOTH)).otherwise(_lit(0))
+    covered = search.outside(in_head, Graph.of(to_first).hashes)
+    still_open = nw.when(~in_head & KEPT).then(_lit(BOTH)).otherwise(_lit(0))
     among_open = Graph.of(search.edges(search.sided(covered, still_open)))
     dropped = pa.concat_arrays([dropped, covered, among_open.dropped()])
-    of_second = nw.when(~KEPT).then(_lit(RIGHT)).otherwise(nw.when(HEAD).then(_lit(0)).otherwise(_lit(LEFT)))
+    of_second = nw.when(~KEPT).then(_lit(RIGHT)).otherwise(nw.when(in_head).then(_lit(0)).otherwise(_lit(LEFT)))
     to_second = search.edges(search.sided(dropped, of_second))
     return Graph.of(to_first, to_second).groups(dropped)
 

@@ -1,5 +1,7 @@
 """The truncation stage: each sampled conversation as a transcript within the token budget.
 
+Before it, where the setting `compress` is on, each conversation is shortened by rule (`compress`).
+
 Strategies: `head` keeps the beginning, `tail` the end, `head_tail` half of each, `last_turns` the last k turns and
 of these the end. A cap per message, if set, comes first. Where a stretch of text is taken out belongs in
 `cutting`, counting in `tokens`.
@@ -13,12 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from semtel_dagster.engines.base import Engine, Frame
+from semtel_dagster.reducers import CompressSettings
 from semtel_dagster.settings import TruncateSettings
+from semtel_dagster.stages import boilerplate
+from semtel_dagster.stages.compress import Compressor
 from semtel_dagster.stages.cutting import MARK_TOKENS, Transcript, cut, last_turns_start
+from semtel_dagster.stages.messages import turns_of
 from semtel_dagster.stages.tokens import token_ends
 from semtel_dagster.tables import SAMPLED_CONVERSATIONS, TRUNCATED_CONVERSATIONS
 from semtel_dagster.transcript import Turn, content_hash, render
@@ -36,8 +41,9 @@ class Truncated:
     Attributes:
         text: The transcript, cut where it had to be.
         n_tokens: Its tokens, exactly.
-        n_tokens_before: The tokens of the whole transcript.
-        truncation: "none", "message" (only the cap per message cut), or the strategy that cut.
+        n_tokens_before: The tokens of the whole transcript, before anything was shortened.
+        truncation: What was done, joined by "+": the rules that shortened something, then "message" (only the cap per
+            message cut) or the strategy that cut; "none" if nothing was.
     """
 
     text: str
@@ -46,13 +52,28 @@ class Truncated:
     truncation: str
 
 
-def truncate(sampled: Frame, options: TruncateSettings, engine: Engine) -> Frame:
+@dataclass(frozen=True)
+class _Draft:
+    """A conversation on its way: its turns, their text and tokens, and the rules that shortened it."""
+
+    turns: list[Turn]
+    text: str
+    ends: NDArray[np.int64]
+    n_before: int
+    rules: tuple[str, ...] = ()
+
+
+def truncate(
+    sampled: Frame, options: TruncateSettings, engine: Engine, compress: CompressSettings | None = None
+) -> Frame:
     """Renders each conversation and cuts it to the budget, lazily, a batch at a time.
 
     Args:
         sampled: Rows of `tables.SAMPLED_CONVERSATIONS`.
         options: Budget and strategy.
         engine: Runs the row function.
+        compress: What is shortened by rule first; unset: nothing. With the rule `boilerplate` the messages are read
+            twice, and the first time is now.
 
     Returns:
         One row of `tables.TRUNCATED_CONVERSATIONS` for each, in the same order.
@@ -60,16 +81,25 @@ def truncate(sampled: Frame, options: TruncateSettings, engine: Engine) -> Frame
     columns = sampled.select(*_CARRIED, "messages")
     # A task of a cluster has one core.
     threads = 1 if engine.distributed else os.cpu_count() or 1
-    return engine.map_batches(columns, TruncateBatches(options, threads), TRUNCATED_CONVERSATIONS)
+    function = TruncateBatches(options, threads, _compressor(sampled, compress, engine))
+    return engine.map_batches(columns, function, TRUNCATED_CONVERSATIONS)
 
 
-def truncate_turns(conversations: list[list[Turn]], options: TruncateSettings, threads: int = 1) -> list[Truncated]:
+def truncate_turns(
+    conversations: list[list[Turn]],
+    options: TruncateSettings,
+    threads: int = 1,
+    compressor: Compressor | None = None,
+) -> list[Truncated]:
     """The transcripts of some conversations within the budget; each depends on its conversation alone."""
     texts = [render(turns) for turns in conversations]
-    return [
-        _truncate_one(text, turns, ends, options)
+    drafts = [
+        _Draft(turns, text, ends, len(ends))
         for text, turns, ends in zip(texts, conversations, token_ends(texts, threads), strict=True)
     ]
+    if compressor is not None:
+        drafts = _compressed(drafts, compressor, threads)
+    return [_truncate_one(draft, options) for draft in drafts]
 
 
 @dataclass(frozen=True)
@@ -78,29 +108,49 @@ class TruncateBatches:
 
     options: TruncateSettings
     threads: int = 1
+    compressor: Compressor | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Batches of sampled conversations to batches of truncated ones."""
         for batch in batches:
-            conversations = _turns(batch.column("messages"))
+            conversations = turns_of(batch.column("messages"))
             for first, last in _parts(conversations):
-                found = truncate_turns(conversations[first:last], self.options, self.threads)
+                found = truncate_turns(conversations[first:last], self.options, self.threads, self.compressor)
                 yield _batch(batch.slice(first, last - first), conversations[first:last], found)
 
 
-def _truncate_one(text: str, turns: list[Turn], ends: NDArray[np.int64], options: TruncateSettings) -> Truncated:
-    n_before = len(ends)
-    truncation = "none"
-    if options.max_message_tokens is not None and n_before > options.max_message_tokens:
-        capped = "\n".join(_cap_messages(turns, options.max_message_tokens, options.strategy))
+def _compressor(sampled: Frame, compress: CompressSettings | None, engine: Engine) -> Compressor | None:
+    if compress is None or not compress.is_on:
+        return None
+    if "boilerplate" not in compress.lossless:
+        return Compressor(compress)
+    return Compressor(compress, boilerplate.find(sampled, compress.boilerplate_conversations, engine))
+
+
+def _compressed(drafts: list[_Draft], compressor: Compressor, threads: int) -> list[_Draft]:
+    """The drafts, shortened where that saves tokens."""
+    found = [compressor(draft.turns) for draft in drafts]
+    texts = [render(each.turns) if each.rules else "" for each in found]
+    return [
+        _Draft(each.turns, text, ends, draft.n_before, each.rules)
+        if each.rules and len(ends) < draft.n_before
+        else draft
+        for draft, each, text, ends in zip(drafts, found, texts, token_ends(texts, threads), strict=True)
+    ]
+
+
+def _truncate_one(draft: _Draft, options: TruncateSettings) -> Truncated:
+    text, ends, done = draft.text, draft.ends, [*draft.rules]
+    if options.max_message_tokens is not None and len(ends) > options.max_message_tokens:
+        capped = "\n".join(_cap_messages(draft.turns, options.max_message_tokens, options.strategy))
         if capped != text:
-            text, ends, truncation = capped, token_ends([capped])[0], "message"
+            text, ends, done = capped, token_ends([capped])[0], [*done, "message"]
     transcript = Transcript(text.encode(), ends)
     keep_from = last_turns_start(transcript.data, options.last_turns) if options.strategy == "last_turns" else 0
     if len(ends) <= options.max_tokens and keep_from == 0:
-        return Truncated(text, len(ends), n_before, truncation)
+        return Truncated(text, len(ends), draft.n_before, "+".join(done) or "none")
     text, n_tokens = cut(transcript, options.max_tokens, _HEAD_SHARES[options.strategy], keep_from)
-    return Truncated(text, n_tokens, n_before, options.strategy)
+    return Truncated(text, n_tokens, draft.n_before, "+".join([*draft.rules, options.strategy]))
 
 
 def _cap_messages(turns: list[Turn], cap: int, strategy: str) -> Iterator[str]:
@@ -109,15 +159,6 @@ def _cap_messages(turns: list[Turn], cap: int, strategy: str) -> Iterator[str]:
     for text, ends in zip(texts, token_ends(texts), strict=True):
         limit = cap + MARK_TOKENS
         yield text if len(ends) <= limit else cut(Transcript(text.encode(), ends), limit, _HEAD_SHARES[strategy])[0]
-
-
-def _turns(messages: pa.Array) -> list[list[Turn]]:
-    flat = pc.list_flatten(messages)
-    roles, contents = (flat.field(name).to_pylist() for name in ("role", "content"))
-    turns = [Turn(role, content) for role, content in zip(roles, contents, strict=True)]
-    lengths = pc.fill_null(pc.list_value_length(messages), 0).to_pylist()
-    starts = np.cumsum([0, *lengths]).tolist()
-    return [turns[start : start + length] for start, length in zip(starts, lengths, strict=False)]
 
 
 def _parts(conversations: list[list[Turn]]) -> Iterator[tuple[int, int]]:

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from semtel_dagster import tables
 from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.evaluation.records import Usage, folder_of
-from semtel_dagster.labels.batches import ParseResponses
-from semtel_dagster.repair import AskAndRepair
+from semtel_dagster.repair import AskAndRepair, parser_for
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.figures import Figures
 from semtel_dagster.requests.plan import RequestPlan
@@ -35,12 +34,14 @@ class Answers:
         labels: By task, then content hash; None where the answer is invalid or missing.
         statuses: Answers by label_status, by task.
         models: The models' names as recorded with the answers.
+        parser: The fingerprint of the parser that read them.
         usage: What it took.
     """
 
     labels: Mapping[str, Mapping[str, str | None]]
     statuses: Mapping[str, Mapping[str, int]]
     models: tuple[str, ...]
+    parser: str
     usage: Usage
 
 
@@ -90,13 +91,14 @@ def _once(prompt: CompiledPrompt, plan: RequestPlan, texts: pa.Table, watch: Wat
     classify = AskAndRepair(ClassifyBatches(prompt, plan, see, texts.num_rows))
     responses = list(classify(iter(texts.combine_chunks().to_batches())))
     table = pa.Table.from_batches(responses, schema=tables.RESPONSES)
-    parser = ParseResponses(prompt.classifier)
+    parser = parser_for(prompt.classifier, plan.requests)
     rows = [row for batch in parser(iter(responses)) for row in batch.to_pylist()]
     tasks = [task.name for task in prompt.classifier.tasks]
     return Answers(
         labels={task: {row["content_hash"]: row["label"] for row in rows if row["task"] == task} for task in tasks},
         statuses={task: dict(Counter(row["label_status"] for row in rows if row["task"] == task)) for task in tasks},
         models=tuple(sorted({name for name in table.column("model").to_pylist() if name})),
+        parser=parser.fingerprint,
         usage=_usage(table, last[0], [endpoint.price for endpoint in plan.endpoints]),
     )
 

@@ -22,7 +22,6 @@ from semtel_dagster.evaluation.golden import GoldenSet
 from semtel_dagster.evaluation.records import Annotators, Evaluation, Labels, TaskResult, new_id
 from semtel_dagster.evaluation.stability import measure_stability
 from semtel_dagster.evaluation.verdict import Evidence, judge
-from semtel_dagster.labels.fingerprint import parser_fingerprint
 from semtel_dagster.trials.asking import Answers, add_usage
 from semtel_dagster.trials.cases import Cases
 
@@ -75,12 +74,12 @@ def evaluate(
         id=new_id(name, fingerprint, candidate.model, now),
         classifier=name,
         fingerprint=fingerprint,
-        parser_fingerprint=parser_fingerprint(candidate.prompt.classifier),
+        parser_fingerprint=answers[0].parser,
         model=candidate.model,
         answered_by=", ".join(answers[0].models),
         endpoints=candidate.endpoints,
         made_at=now,
-        gold=_gold_fingerprint(golden, tasks),
+        gold=gold_fingerprint(golden, tasks),
         n_sample=len(sample),
         repeats=len(answers),
         tasks=results,
@@ -179,7 +178,7 @@ def _notes(results: Sequence[TaskResult], cases: Cases, sample: Cases) -> list[s
     return notes
 
 
-def _gold_fingerprint(golden: GoldenSet, tasks: Sequence[Task]) -> str:
+def gold_fingerprint(golden: GoldenSet, tasks: Sequence[Task]) -> str:
     """Tells whether two evaluations were held against the same gold."""
     gold = {task.name: golden.gold(task) for task in tasks}
     if not any(gold.values()):

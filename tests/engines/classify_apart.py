@@ -81,6 +81,7 @@ def main(order: Order) -> None:
     from assets.classify import ask
     from semtel_dagster.engines.session import SparkSessions
     from semtel_dagster.engines.spark import SparkEngine
+    from semtel_dagster.reducers import BatchSettings
     from semtel_dagster.requests.classify import ClassifyBatches
 
     folder = Path(order.folder)
@@ -90,7 +91,8 @@ def main(order: Order) -> None:
     sessions = SparkSessions({"master": order.master} | order.spark)
     engine = SparkEngine(sessions)
     a_plan = plan(folder / "journal", endpoint(order.base_url, **order.endpoint), hedge=False)  # hedges pay twice
-    answers = ask(engine.scan([str(folder / "rows")]), ClassifyBatches(prompt(), a_plan), engine)
+    rows = engine.scan([str(folder / "rows")])
+    answers = ask(rows, ClassifyBatches(prompt(), a_plan), engine, BatchSettings(), "2026-11-09")
     engine.write(answers, str(folder / "responses"))
     sessions().stop()
 

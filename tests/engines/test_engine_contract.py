@@ -186,6 +186,20 @@ def test_a_table_s_parts_hold_its_sorted_rows_in_order(engine, tmp_path):
     assert parts.height == 9000
 
 
+def test_rows_sorted_by_hash_are_all_rows_in_order(engine, tmp_path):
+    sorted_rows = engine.sort_by_hash(engine.from_batches(Numbers(3000), Numbers.schema), "name")
+    found = rows_of(engine, sorted_rows, tmp_path / "t")
+    assert_frame_equal(found, pl.concat(map(pl.DataFrame, Numbers(3000)())).sort("name"))
+
+
+def test_matching_gives_the_rows_that_have_a_partner_with_its_columns(engine, tmp_path):
+    numbers = engine.from_batches(Numbers(3000), Numbers.schema)
+    few = numbers.filter(nw.col("number") % 7 == 0).select("name", "number", twice=nw.col("number") * 2)
+    found = rows_of(engine, engine.match(numbers, few, ["name", "number"]), tmp_path / "t").sort("number")
+    assert found["number"].to_list() == list(range(0, 3000, 7))
+    assert (found["twice"] == found["number"] * 2).all()
+
+
 def test_partition_columns_are_in_the_path_only(engine, tmp_path):
     folder = written(POLARS, POLARS.from_arrow(SOME), tmp_path / "t" / "week=2026-11-09" / "classifier=topic")
     again = written(engine, engine.scan([str(folder)]), tmp_path / "u")

@@ -3,12 +3,10 @@
 import pickle
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from semtel_dagster.engines import spark_tasks
 from semtel_dagster.engines.arrow_types import plain_schema, wire_schema
-from semtel_dagster.engines.spark_tasks import RunFunction, RunGenerators, WriteParts, write_part
+from semtel_dagster.engines.spark_tasks import RunFunction, RunGenerators, WriteParts
 from tests.engines.row_functions import EVERYTHING, SEEN, Generate, tell_schema, too_narrow
 
 PLAIN = plain_schema(EVERYTHING)
@@ -61,12 +59,3 @@ def test_a_retried_task_writes_another_file_and_tells_which(tmp_path):
     told = [row for _ in range(2) for batch in write(generated()) for row in batch.to_pylist()]
     assert sorted(row["file"] for row in told) == sorted(path.name for path in tmp_path.iterdir())
     assert len({row["file"] for row in told}) == 2
-
-
-def test_a_part_holds_small_batches_in_few_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(spark_tasks, "ROW_GROUP_BYTES", 4000)
-    batches = [pa.record_batch({"n": pa.array(range(start, start + 100))}) for start in range(0, 2000, 100)]
-    write_part(iter(batches), batches[0].schema, str(tmp_path / "part"))
-    stored = pq.ParquetFile(tmp_path / "part")
-    assert stored.num_row_groups == 4
-    assert stored.read()["n"].to_pylist() == list(range(2000))

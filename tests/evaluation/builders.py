@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semtel_dagster.classifiers import Label, Task
+from semtel_dagster.evaluation.records import Evaluation, TaskResult, Usage, new_id
 
 
 def task(name="topic", labels=("work", "travel", "food"), ordinal=False):
@@ -21,6 +22,28 @@ def noisy_pairs(a_task, n, accuracy, seed=0, missing=0.0):
     ours = np.where(rng.random(n) < accuracy, gold, rng.choice(names, size=n))
     lost = rng.random(n) < missing
     return [(str(g), None if gone else str(o)) for g, o, gone in zip(gold, ours, lost, strict=True)]
+
+
+def evaluation(classifier, fingerprint, model, verdict, made_at, **fields):
+    """A kept evaluation with this verdict and next to nothing measured."""
+    return Evaluation(
+        id=new_id(classifier, fingerprint, model, made_at),
+        classifier=classifier,
+        fingerprint=fingerprint,
+        parser_fingerprint="p",
+        model=model,
+        answered_by=model,
+        endpoints=("east",),
+        made_at=made_at,
+        gold="",
+        n_sample=2,
+        repeats=1,
+        tasks=(TaskResult(classifier, ("work", "food"), ordinal=False, shares={"work": 1.0}),),
+        usage=Usage(),
+        verdict=verdict,
+        reasons=("because.",),
+        **fields,
+    )
 
 
 def _uneven(k):

@@ -7,34 +7,17 @@ import pytest
 
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.evaluation import gate
-from semtel_dagster.evaluation.records import Evaluation, TaskResult, Usage, folder_of, load, new_id, save
+from semtel_dagster.evaluation.records import folder_of, load, save
+from tests.evaluation.builders import evaluation
 
 NOON = dt.datetime(2026, 11, 9, 12, tzinfo=dt.UTC)
 PROMPT, OTHER = "f" * 16, "0" * 16
 
 
 def kept(storage, verdict, fingerprint=PROMPT, model="gpt", minute=0, **fields):
-    made_at = NOON + dt.timedelta(minutes=minute)
-    evaluation = Evaluation(
-        id=new_id("topic", fingerprint, model, made_at),
-        classifier="topic",
-        fingerprint=fingerprint,
-        parser_fingerprint="p",
-        model=model,
-        answered_by=model,
-        endpoints=("east",),
-        made_at=made_at,
-        gold="",
-        n_sample=2,
-        repeats=1,
-        tasks=(TaskResult("topic", ("work", "food"), ordinal=False, shares={"work": 1.0}),),
-        usage=Usage(),
-        verdict=verdict,
-        reasons=("because.",),
-        **fields,
-    )
-    save(str(storage), evaluation)
-    return evaluation
+    made = evaluation("topic", fingerprint, model, verdict, NOON + dt.timedelta(minutes=minute), **fields)
+    save(str(storage), made)
+    return made
 
 
 def decide(storage, models=("gpt",), fingerprint=PROMPT):

@@ -7,14 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semtel_dagster.labels.answers import ParsedLabel, parse_answer
+from semtel_dagster.labels.answers import AnswerParser, ParsedLabel, parse_answer
 from semtel_dagster.labels.reasons import REASONS
 from semtel_dagster.prompts.loader import load_classifiers
 from tests.labels.builders import LEVEL, MOOD, TOPIC, classifier
 
 SHIPPED = {name: prompt.classifier for name, prompt in load_classifiers().items()}
-LINES = (Path(__file__).parent / "dirty_answers.jsonl").read_text(encoding="utf-8").split("\n")
-CASES = [json.loads(line) for line in LINES if line]
+
+
+def table(name: str) -> list[dict]:
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+CASES = table("dirty_answers.jsonl")
+HOLDOUT = table("holdout_answers.jsonl")
 STATUSES = {"exact", "cleaned", "matched", "invalid"}
 
 
@@ -39,6 +46,23 @@ def test_the_table_is_large_and_has_both_kinds():
     labels = [value[0] for case in CASES for field, value in case["expect"].items() if not field.endswith("_score")]
     assert len(CASES) >= 300
     assert labels.count(None) >= 80
+
+
+def test_answers_that_the_parser_was_not_made_with_are_read_right_or_not_at_all():
+    """The holdout was written before anyone looked at what the parser makes of it: 75 of 75 right, 75 of 84 found."""
+    given, found, readable = 0, 0, 0
+    for case in HOLDOUT:
+        parsed = {label.task: label for label in parse_answer(case["raw"], SHIPPED[case["classifier"]])}
+        for field, expected in case["expect"].items():
+            if field.endswith("_score"):
+                assert parsed[field.removesuffix("_score")].score == expected
+                continue
+            readable += expected[0] is not None
+            given += parsed[field].label is not None
+            found += parsed[field].label is not None and parsed[field].label == expected[0]
+    assert len(HOLDOUT) >= 100
+    assert found >= 0.99 * given
+    assert found >= 75 / 84 * readable
 
 
 REASONED = {
@@ -154,6 +178,43 @@ def test_a_label_written_back_as_a_clean_answer_is_read_as_itself(raw, asked):
     again = parse_answer(json.dumps(clean), asked)
     assert [(label.label, label.score) for label in again] == [(label.label, label.score) for label in parsed]
     assert all(label.status in ("exact", "invalid") for label in again)
+
+
+REMARKED = st.builds(
+    lambda before, labels, score, remark, after: (
+        before
+        + json.dumps({"topic": labels[0], "level": labels[1], "mood": labels[2], "mood_score": score, **remark})
+        + after
+    ),
+    st.sampled_from(
+        ["", "```json\n", "Sure! ", "Final answer: ", "Topic: travel. ", "<think>x</think>", "[", "\u200b", "x"]
+    )
+    | st.text(max_size=20),
+    st.tuples(
+        st.sampled_from(["food", "data and statistics", "Food", "data", "x"]),
+        st.sampled_from(["novice", "expert", "medium", 2]),
+        st.sampled_from(["neutral", "satisfied", "not satisfied"]),
+    ),
+    st.integers(-110, 110) | st.floats(-3, 3) | st.none(),
+    st.dictionaries(
+        st.sampled_from(["reason", "confidence", "level ", "Topic", "label", "rationale"]),
+        st.sampled_from(["so", 0.8, "", 'he "said"', "final answer: travel", "topic: travel", "<think>", "{}", None]),
+        max_size=2,
+    ),
+    st.sampled_from(["", "\n```", " I hope this helps.", "\nCorrection: travel", '\n{"topic": "travel"}', "}", "\x00"])
+    | st.text(max_size=20),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(ANY_TEXT | REMARKED)
+def test_the_short_paths_read_what_the_search_reads(raw):
+    parser = AnswerParser(ALL)
+    with pytest.MonkeyPatch.context() as patch:
+        for path in ("_clean_answer", "_wrapped_answer"):
+            patch.setattr(AnswerParser, path, lambda *_: None)
+        searched = parser.parse(raw)
+    assert parser.parse(raw) == searched
 
 
 @settings(deadline=None)

@@ -280,6 +280,16 @@ def test_an_answer_whose_client_has_gone_is_paid_for_all_the_same():
     assert (stats["vanished"], stats["answered"], stats["paid"]) == (1, 1, {key_of("one").hex(): 1})
 
 
+def test_the_times_of_answers_are_kept_where_the_script_asks_for_them():
+    server = VirtualServer(log_answers=True, faults={"error_500": 1.0, "first_calls": 1})
+    server.ask("one")
+    server.ask("one")
+    ((conversation, at, connected_at),) = server.stats()["answer_log"]
+    assert conversation == key_of("one").hex()
+    assert connected_at <= at
+    assert VirtualServer().stats()["answer_log"] == []
+
+
 def test_calls_in_flight_are_known_and_their_peak_too():
     server = VirtualServer(latency=DRY)
     for number in range(5):

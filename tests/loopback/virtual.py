@@ -55,6 +55,7 @@ class Line:
     def __init__(self, answered=lambda line: None):
         self.sent = b""
         self.gone = False
+        self.opened_at = 0.0
         self.ended = None
         self._answered = answered
 

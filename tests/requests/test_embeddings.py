@@ -9,6 +9,7 @@ from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.requests.embeddings import post_for
 from semtel_dagster.settings import EndpointSettings, Settings
+from tests.requests.identity_server import serve_identity
 
 
 def settings_for(base_url, **fields):
@@ -33,3 +34,18 @@ def test_a_wrong_key_is_told_without_the_key(monkeypatch):
         embedding_provider(settings_for(server.base_url, api_key_env="EAST_KEY"), post_for)
     assert "HTTP 401" in str(error.value)
     assert "sk-wrong-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", [None, "2024-10-21"], ids=["v1 path", "deployment path"])
+@pytest.mark.parametrize("key", [None, "made-up-key"], ids=["entra", "key"])
+def test_azure_embeddings_take_a_key_or_the_machines_identity(monkeypatch, version, key):
+    with serve_identity() as identity, serve(Script(dimensions=4, api_key=key or "made-up-token-1")) as server:
+        for name, value in {**identity.environment, "MADE_UP": key or ""}.items():
+            monkeypatch.setenv(name, value)
+        opened = {"api_key_env": "MADE_UP"} if key else {}
+        one = EndpointSettings(
+            name="a", kind="azure", base_url=server.root_url, model="m", api_version=version, **opened
+        )
+        _, length = post_for(one)
+    assert length == 4
+    assert len(identity.given) == (0 if key else 1)

@@ -1,4 +1,7 @@
+import contextlib
 import os
+import resource
+import signal
 import subprocess
 import sys
 
@@ -185,7 +188,68 @@ def test_the_index_costs_tens_of_bytes_per_answer(tmp_path):
     assert held / 1000 < 40
 
 
-def test_a_full_disk_is_an_error(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error():
     writer = Journal("/proc/nowhere", NAME, PRINT).writer()
     with pytest.raises(OSError, match="nowhere"):
         writer.append(batch_of(record("a")))
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """The kernel refuses to let a file grow beyond that, as a full disk would."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_told_and_costs_only_the_frame_that_did_not_fit(tmp_path):
+    writer, written = Journal(tmp_path, NAME, PRINT).writer(), []
+
+    def fill():
+        for number in range(100):
+            writer.append(batch_of(record(f"{number}")))
+            written.append(f"{number}")
+
+    with files_of_at_most(8000), pytest.raises(OSError, match=r"the answers so far are kept: make room.*\.part"):
+        fill()
+    writer.append(batch_of(record("later")))
+    assert 0 < len(written) < 100
+    assert len(found(tmp_path, *written, "later")) == len(written) + 1
+    assert Journal(tmp_path, NAME, PRINT).torn_bytes == 0
+
+
+def test_a_disk_too_full_for_a_compaction_loses_nothing_and_leaves_nothing(tmp_path):
+    asked = [str(number) for number in range(COMPACT_ABOVE + 4)]
+    for text in asked:
+        write(tmp_path, batch_of(record(text)))
+    with files_of_at_most(4000), pytest.raises(OSError, match="make room"):
+        compact(tmp_path, NAME, PRINT)
+    assert len(parts_in(tmp_path / NAME / PRINT)) == len(asked)
+    assert len(found(tmp_path, *asked)) == len(asked)
+
+
+WRITERS = """
+import sys
+from tests.requests.builders import *
+from semtel_dagster.requests.journal import Journal
+for number in range(20):
+    writer = Journal(sys.argv[1], "colour", "f" * 16).writer()
+    for frame in range(3):
+        writer.append(batch_of(record(f"{sys.argv[2]}.{number}.{frame}")))
+    writer.close()
+"""
+
+
+def test_compactions_while_others_write_lose_nothing(tmp_path):
+    running = [subprocess.Popen([sys.executable, "-c", WRITERS, str(tmp_path), str(who)]) for who in range(2)]
+    merged = 0
+    while any(process.poll() is None for process in running):
+        merged += compact(tmp_path, NAME, PRINT)
+    assert [process.wait() for process in running] == [0, 0]
+    everything = [f"{who}.{number}.{frame}" for who in range(2) for number in range(20) for frame in range(3)]
+    assert merged > COMPACT_ABOVE
+    assert len(found(tmp_path, *everything)) == len(Journal(tmp_path, NAME, PRINT)) == len(everything)

@@ -63,7 +63,7 @@ def test_a_reply_that_is_no_completion_is_poisoned_and_kept_raw(body):
     [
         (200, completion(None, "content_filter"), Kind.ROW_FAULT, "content_filter"),
         (200, completion(None, refusal="no"), Kind.ROW_FAULT, "model_refusal"),
-        (200, completion(""), Kind.POISONED, "empty_answer"),
+        (200, completion(""), Kind.EMPTY, "empty_answer"),
         (400, error("x", "content_filter"), Kind.ROW_FAULT, "content_filter"),
         (400, error("x", innererror={"code": "ResponsibleAIPolicyViolation"}), Kind.ROW_FAULT, "content_filter"),
         (400, error("x", "context_length_exceeded"), Kind.ROW_FAULT, "context_length"),

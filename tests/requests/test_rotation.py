@@ -32,7 +32,7 @@ def answer(endpoint, now, latency):
 
 
 def fill(endpoint, now=0.0):
-    while endpoint.concurrency.has_room():
+    while endpoint.concurrency.has_room(0.0):
         endpoint.begin(a_row(), now)
 
 

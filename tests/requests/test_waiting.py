@@ -27,6 +27,16 @@ def test_a_row_that_waits_for_its_time_joins_the_head_of_the_line():
     assert (list(waiting.ready), waiting.next_at) == ([late, first], inf)
 
 
+def test_an_endpoint_that_is_out_is_probed_with_a_row_that_gave_no_cause_for_suspicion():
+    waiting = Waiting()
+    choking, sound = row("choking"), row("sound")
+    choking.suspect = True
+    waiting.ready.extend([choking, sound])
+    assert waiting.take_for_probe() is sound
+    assert waiting.take_for_probe() is choking
+    assert not waiting.ready
+
+
 def test_draining_takes_every_row():
     waiting = Waiting()
     waiting.ready.append(row("a"))

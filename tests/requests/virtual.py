@@ -6,7 +6,7 @@ The client asks `Limiter` and `AdaptiveConcurrency` as the engine does; the serv
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import exp, inf
 from random import Random
@@ -54,6 +54,7 @@ class Server:
     overload: float = 1.5
     says: str = "exact"  # what a refusal says: exact | seconds | nothing
     by_chance: float = 0.0  # share of calls refused though the quota has room
+    announces: Callable[[float], float] | None = None  # requests per minute, as the headers of replies tell
     in_flight: int = 0
 
     def latency(self, random: Random) -> float:
@@ -80,7 +81,14 @@ class Client:
         return len(self.refused) / max(self.sent, 1)
 
 
-def simulate(server: Server, clients: list[Client], seconds: float, seed: int = 0, reaction: float = 0.005) -> None:
+def simulate(
+    server: Server,
+    clients: list[Client],
+    seconds: float,
+    seed: int = 0,
+    reaction: float = 0.005,
+    starts: Sequence[float] = (),
+) -> None:
     """Lets clients with endless rows work against a server.
 
     Args:
@@ -89,6 +97,7 @@ def simulate(server: Server, clients: list[Client], seconds: float, seed: int = 
         seconds: Of virtual time.
         seed: Of the latencies.
         reaction: Seconds until a refusal is back.
+        starts: When each client begins; unset: all at once.
     """
     random = Random(seed)
     events: list[tuple[float, int, int, str, tuple]] = []
@@ -110,7 +119,9 @@ def simulate(server: Server, clients: list[Client], seconds: float, seed: int = 
                     timers[who] = now + max(wait, 0.001)
                     push(timers[who], who, "timer")
                 return
-            if not client.concurrency.has_room():
+            if not client.concurrency.has_room(now):
+                if not client.answered:
+                    push(now + 0.1, who, "timer")
                 return
             client.limiter.reserve(now, 100.0)
             integral = client.concurrency.begin(now)
@@ -125,10 +136,12 @@ def simulate(server: Server, clients: list[Client], seconds: float, seed: int = 
                 push(now + server.latency(random), who, "answered", now, integral)
 
     for who in range(len(clients)):
-        push(0.001 * who, who, "timer")
+        push((starts[who] if starts else 0.0) + 0.001 * who, who, "timer")
     while events and events[0][0] < seconds:
         now, _, who, what, data = heapq.heappop(events)
         client = clients[who]
+        if what != "timer" and server.announces:
+            client.limiter.announce((server.announces(now), 0.0), now)
         if what == "timer":
             timers[who] = inf if timers[who] <= now else timers[who]
         elif what == "refused":

@@ -25,16 +25,19 @@ def hashes_of(rows, seed=0):
     return sorted(f"{low * 2 % 2**64:016x}{high:016x}" for low, high in raw.tolist())
 
 
-def embeddings_of(vectors, hashes, seed=0):
-    """A frame of embeddings in any order."""
+def embeddings_of(vectors, hashes, seed=0, standing=None):
+    """A frame of embeddings in any order; some rows may stand before all others."""
     order = np.random.default_rng(seed).permutation(len(vectors))
     matrix = pa.FixedSizeListArray.from_arrays(pa.array(vectors[order].reshape(-1)), vectors.shape[1])
     names = pa.array([hashes[row] for row in order], pa.large_string())
-    return ENGINE.from_arrow(pa.table({"content_hash": names, "embedding": matrix}))
+    columns = {"content_hash": names, "embedding": matrix}
+    if standing is not None:
+        columns["standing"] = pa.array(np.isin(order, standing))
+    return ENGINE.from_arrow(pa.table(columns))
 
 
-def expected(vectors, hashes, cells):
-    groups = find_groups(vectors, THRESHOLD, cells)
+def expected(vectors, hashes, cells, standing=None):
+    groups = find_groups(vectors, THRESHOLD, cells, standing)
     return {
         hashes[row]: (hashes[to], cosine)
         for row, (to, cosine) in enumerate(zip(groups.representative, groups.similarity, strict=True))
@@ -42,8 +45,8 @@ def expected(vectors, hashes, cells):
     }
 
 
-def found(vectors, hashes, seed=0):
-    table = find_groups_apart(embeddings_of(vectors, hashes, seed), len(vectors), THRESHOLD, ENGINE)
+def found(vectors, hashes, seed=0, standing=None):
+    table = find_groups_apart(embeddings_of(vectors, hashes, seed, standing), len(vectors), THRESHOLD, ENGINE)
     assert table.schema == STANDS_FOR
     return {row["content_hash"]: (row["representative_hash"], row["cosine"]) for row in table.to_pylist()}
 
@@ -64,6 +67,14 @@ def test_many_rows_in_many_cells(many):
         groups = found(vectors, hashes)
     assert groups == expected(vectors, hashes, build_cells(vectors))
     assert len(groups) > 1000
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_rows_that_stand_before_all_others_keep_what_they_cover(seed):
+    vectors, hashes = planted(60 + seed % 40, 120, dimensions=8, seed=seed), hashes_of(180 + seed % 40, seed)
+    standing = np.flatnonzero(np.random.default_rng(seed).random(len(vectors)) < seed % 10 / 20)
+    assert found(vectors, hashes, seed, standing) == expected(vectors, hashes, build_cells(vectors), standing)
 
 
 def test_the_cells_are_those_of_the_whole_matrix():

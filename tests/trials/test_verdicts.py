@@ -40,6 +40,15 @@ def blocked(settings):
     return [outcome.error for outcome in run_weeks(settings) if outcome.error]
 
 
+def failed_check(instance, key):
+    """What the instance holds as the newest result of the gate's check."""
+    check = dg.AssetCheckKey(dg.AssetKey("responses"), GATE)
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+    found = record.event.dagster_event.asset_check_evaluation_data
+    assert not found.passed
+    return found
+
+
 def test_a_paraphrase_is_aligned_and_runs(accepted, server):
     settings, right = accepted
     edit_prompt(settings, "You are a careful annotator.", "You annotate with care.")
@@ -66,19 +75,21 @@ def test_two_swapped_definitions_are_worse_and_block(accepted, server):
     assert table(settings, "labels")["prompt_fingerprint"].unique().to_list() == before
 
 
-def test_in_the_ui_the_asset_check_stops_what_comes_after_the_answers(accepted, server):
-    """A run that Dagster launches itself: the answers are in the journal, the labels stay as they were."""
+def test_a_run_that_the_ui_a_backfill_or_a_sensor_launches_is_stopped_before_anything_is_asked(accepted, server):
+    """The job itself, without the command line before it: no call, the labels as they were, and the check shows why."""
     settings, right = accepted
     edit_prompt(settings, "You are a careful annotator.", "You annotate with two definitions swapped.")
     server.set_script(script(settings, {each: SWAPPED[label] for each, label in right.items()}, 0.95, seed=1))
     evaluate(settings)
-    before = table(settings, "labels")
+    before, paid = table(settings, "labels"), server.stats()["paid"]
     with dg.DagsterInstance.ephemeral() as instance:
         job = build_defs(settings).resolve_job_def(LABEL_JOB)
         key = grid_key(FIRST_WEEK, TASK)
         result = job.execute_in_process(QUIET, instance, partition_key=key, raise_on_error=False)
-    (check,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
-    assert (check.check_name, check.blocking, check.metadata["verdict"].value) == (GATE, True, "worse")
+        check = failed_check(instance, key)
+    assert not result.success
+    assert server.stats()["paid"] == paid
+    assert (check.blocking, check.metadata["verdict"].value, check.partition) == (True, "worse", key)
     assert "agrees less with people" in check.description
     assert table(settings, "labels").equals(before)
 

@@ -1,0 +1,1 @@
+"""Asking in company: several classifiers in one call, several conversations in one prompt."""

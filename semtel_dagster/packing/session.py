@@ -1,0 +1,279 @@
+"""A run in company, window by window: look up, pack, split what failed, grade, ask the rest singly.
+
+Belongs here: the order of the rounds, and what becomes of each conversation. The calls of a round belong in `rounds`.
+
+Packs are formed from windows of conversations that lack an answer, in the order in which they come; windows end by
+rows and tokens, not by batches. So on one engine the packs of a run follow from its input and the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from semtel_dagster import tables
+from semtel_dagster.packing.agreement import compare
+from semtel_dagster.packing.arranging import Window, arrange
+from semtel_dagster.packing.charges import Charge
+from semtel_dagster.packing.learning import Learning
+from semtel_dagster.packing.packs import Conversation, Pack, form, halves, is_drawn, order
+from semtel_dagster.packing.rounds import Answers, Ended, Rounds, Row
+from semtel_dagster.packing.shelf import DOUBTFUL, Shelf
+
+ROWS_AT_ONCE = 1_024
+
+Groups = dict[tuple[str, ...], list[Conversation]]
+
+
+class Session:
+    """One call of the row function."""
+
+    def __init__(self, rounds: Rounds, shelves: Mapping[str, Shelf], models: Sequence[str]) -> None:
+        """Starts with nothing asked.
+
+        Args:
+            rounds: Makes the calls.
+            shelves: The answers that are there, of every classifier of the group.
+            models: The models that answer.
+        """
+        self._rounds, self._shelves = rounds, shelves
+        self._target, self._settings, self._tally = rounds.target, rounds.pack, rounds.tally
+        self._learning = Learning(rounds, models)
+        self._lacking: list[Conversation] = []
+        self._ready: list[Row] = []
+        self._singles: dict[str, Conversation] = {}
+        self._debts: dict[str, Charge] = {}
+        self._again: list[Pack] = []
+        self._alive = False
+        self._ungraded: list[tuple[Conversation, Row]] = []
+
+    def run(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Batches of RESPONSES, one row per input row; the same text twice in a window shares one answer."""
+        window = Window()
+        for batch in batches:
+            yield from self._look_up(batch)
+            for each in self._lacking:
+                if window.add(each):
+                    yield from self._ask(window.take())
+        yield from self._ask(window.take())
+        self._tally.show()
+
+    # what is there
+
+    def _look_up(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yields the answers that are there; what is to be asked is left in `_lacking`, what to be graded in line."""
+        hashes, texts = batch.column("content_hash"), batch.column("text")
+        found = {name: shelf.find(hashes) for name, shelf in self._shelves.items()}
+        own = found[self._target]
+        for rows in self._shelves[self._target].read(own, own.there & ~own.ungraded):
+            self._tally.from_journal += rows.num_rows
+            yield self._counted(rows)
+        names, tokens = hashes.to_pylist(), batch.column("n_tokens").to_pylist()
+        lacks = {name: ~each.there for name, each in found.items()}
+        alone = {name: each.doubted for name, each in found.items()}
+
+        def conversation(at: int, members: tuple[str, ...]) -> Conversation:
+            return Conversation(names[at], texts[at].as_py(), tokens[at] or 0, members)
+
+        self._lacking = []
+        for at in np.flatnonzero(lacks[self._target]).tolist():
+            members = tuple(sorted(name for name in found if lacks[name][at] and not alone[name][at]))
+            # What a grader doubted in a pack is asked singly.
+            self._lacking.append(conversation(at, () if alone[self._target][at] else members))
+        if own.ungraded.any():
+            by_hash = {
+                row["content_hash"]: row
+                for rows in self._shelves[self._target].read(own, own.ungraded)
+                for row in rows.to_pylist()
+            }
+            for at in np.flatnonzero(own.ungraded).tolist():
+                self._ungraded.append((conversation(at, (self._target,)), by_hash[names[at]]))
+
+    # one window
+
+    def _ask(self, window: Sequence[Conversation]) -> Iterator[pa.RecordBatch]:
+        copies: dict[str, int] = {}
+        groups: Groups = {}
+        for each in window:
+            copies[each.content_hash] = copies.get(each.content_hash, 0) + 1
+            if copies[each.content_hash] == 1:
+                groups.setdefault(each.lacks if each.may_be_packed else (), []).append(each)
+        for members, conversations in sorted(groups.items()):
+            yield from self._with_copies(self._ask_alike(members, conversations), copies)
+        yield from self._with_copies(self._grade_leftovers(), copies)
+        yield from self._with_copies(self._ask_singles(), copies)
+
+    def _ask_alike(self, members: tuple[str, ...], conversations: list[Conversation]) -> Iterator[pa.RecordBatch]:
+        """Conversations that lack the answers of the same classifiers."""
+        if self._settings.conversations == "auto" and members and self._learning.size(members) is None:
+            sample = self._learning.sample(conversations)
+            rows = self._learning.learn(members, sample) if sample else None
+            if rows is not None:
+                self._owe(sample[0].content_hash, self._learning.spent)
+                yield from map(self._counted, map(self._with_debts, rows))
+                asked = {each.content_hash for each in sample}
+                conversations = [each for each in conversations if each.content_hash not in asked]
+        size = self._size(members)
+        packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed)
+        self._singles |= {each.content_hash: each for each in singles}
+        yield from self._ask_packs(packs, size)
+        again, self._again = self._again, []
+        yield from self._ask_packs(again, size, last=True)
+
+    def _size(self, members: tuple[str, ...]) -> int:
+        wanted = self._settings.conversations
+        if isinstance(wanted, int) or not members:
+            return wanted if isinstance(wanted, int) else 1
+        return self._learning.size(members) or 1
+
+    def _ask_packs(self, packs: Sequence[Pack], size: int, *, last: bool = False) -> Iterator[pa.RecordBatch]:
+        """One round about packs, graded where that is asked for."""
+        checked: list[tuple[Pack, dict[str, Row]]] = []
+        proposed: Answers = {}
+        drawn: dict[tuple[str, ...], Answers] = {}
+        self._alive = False
+        for ended in self._rounds.ask(packs):
+            self._alive |= ended.row["status"] == "answered"
+            rows = ended.records(self._target)
+            self._sort_out(ended, rows, last=last)
+            answers = ended.answers()
+            for content_hash in self._drawn(ended.pack, rows):
+                self._hold(content_hash, ended.pack, rows.pop(content_hash))
+                # The companions' packed answers give way to single ones as well, and count in no run of theirs.
+                self._owe(content_hash, ended.charge_of(content_hash, but=self._target))
+                drawn.setdefault(ended.pack.members, {})[content_hash] = answers[content_hash]
+            if self._settings.grade and ended.pack.framed and rows:
+                answered = tuple(each for each in ended.pack.conversations if each.content_hash in rows)
+                checked.append((replace(ended.pack, conversations=answered), rows))
+                proposed |= answers
+            else:
+                self._ready += rows.values()
+            yield from self._flush()
+        yield from self._grade(checked, proposed)
+        for members, answers in drawn.items():
+            yield from self._compare(members, answers, size)
+
+    def _sort_out(self, ended: Ended, rows: Mapping[str, Row], *, last: bool) -> None:
+        """What becomes of the conversations of a call that got no answer for the target, and of what it cost."""
+        missing = tuple(each for each in ended.pack.conversations if each.content_hash not in rows)
+        if not missing:
+            return
+        left = ended.charge_left
+        if not ended.may_be_split(alive=self._alive):
+            for at, each in enumerate(missing):
+                self._ready.append(failed_row(ended.row, each, left if at == 0 else Charge()))
+            return
+        self._owe(missing[0].content_hash, left)
+        for part in [missing] if last or len(missing) == 1 else halves(missing):
+            if last or len(part) == 1 or not ended.pack.framed:
+                self._singles |= {each.content_hash: each for each in part}
+            else:
+                again = tuple(order(part, self._settings.seed, turn=1))
+                self._again.append(Pack(ended.pack.members, again, self._settings.seed))
+
+    # the grader
+
+    def _grade(self, checked: Sequence[tuple[Pack, dict[str, Row]]], proposed: Answers,
+               company: str = "") -> Iterator[pa.RecordBatch]:  # fmt: skip
+        """Lets a grader see answers; the doubtful ones, and those it said nothing usable about, are asked singly."""
+        held = {pack.key: rows for pack, rows in checked}
+        for ended in self._rounds.grade([pack for pack, _ in checked], proposed, company):
+            rows, verdicts = held.pop(ended.pack.key), ended.records(self._target)
+            for content_hash, row in rows.items():
+                verdict = verdicts.get(content_hash)
+                whole = row | (Charge.of(row) + (Charge.of(verdict) if verdict else Charge())).as_dict()
+                if verdict is None or verdict["raw_text"] == DOUBTFUL:
+                    self._hold(content_hash, ended.pack, whole)
+                else:
+                    self._ready.append(whole)
+            if not verdicts:
+                self._owe(next(iter(rows)), ended.charge_left)
+            yield from self._flush()
+
+    def _grade_leftovers(self) -> Iterator[pa.RecordBatch]:
+        """Answers of an earlier run that ended before the grader saw them, in packs of their own."""
+        waiting, self._ungraded = self._ungraded, []
+        by_company: dict[str, dict[str, tuple[Conversation, Row]]] = {}
+        for each, row in waiting:
+            by_company.setdefault(row["prompt_fingerprint"], {})[each.content_hash] = (each, row)
+        for company, found in sorted(by_company.items()):
+            members, size = (self._target,), max(self._size((self._target,)), 2)
+            conversations = order([each for each, _ in found.values()], self._settings.seed)
+            checked = [
+                (Pack(members, some, self._settings.seed),
+                 {each.content_hash: found[each.content_hash][1] for each in some})
+                for some in form(conversations, size, self._rounds.room(members, size), self._settings.seed)
+            ]  # fmt: skip
+            proposed = {content_hash: {self._target: row["raw_text"]} for content_hash, (_, row) in found.items()}
+            yield from self._grade(checked, proposed, company)
+
+    # both ways
+
+    def _drawn(self, pack: Pack, rows: Mapping[str, Row]) -> list[str]:
+        """The packed conversations of the random share, which are asked singly as well."""
+        if self._settings.conversations != "auto" or not pack.framed:
+            return []
+        return [one for one in rows if is_drawn(one, self._settings.seed, self._settings.random_share)]
+
+    def _compare(self, members: tuple[str, ...], answers: Answers, size: int) -> Iterator[pa.RecordBatch]:
+        """Asks the random share singly, notes how far both ways agree; the single answer is the one that counts."""
+        conversations = [self._singles.pop(one) for one in answers]
+        rows, singly = self._learning.singly(members, conversations)
+        packed = {name: {one: parts[name] for one, parts in answers.items() if name in parts} for name in members}
+        self._learning.record(members).add(size, compare(self._rounds.prompts, singly, packed))
+        yield from map(self._counted, map(self._with_debts, rows))
+
+    # singly, and out
+
+    def _ask_singles(self) -> Iterator[pa.RecordBatch]:
+        singles, self._singles = list(self._singles.values()), {}
+        for rows in self._rounds.singly(singles, self._target):
+            yield self._counted(self._with_debts(rows))
+
+    def _hold(self, content_hash: str, pack: Pack, row: Row) -> None:
+        """A packed answer that a single one will replace; what it cost goes along."""
+        self._singles[content_hash] = next(each for each in pack.conversations if each.content_hash == content_hash)
+        self._owe(content_hash, Charge.of(row))
+
+    def _owe(self, content_hash: str, charge: Charge) -> None:
+        self._debts[content_hash] = self._debts.get(content_hash, Charge()) + charge
+
+    def _with_debts(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows with what earlier calls about their conversations cost, where these brought them no answer."""
+        if not self._debts:
+            return rows
+        paid = [row | (Charge.of(row) + self._debts.pop(row["content_hash"], Charge())).as_dict()
+                for row in rows.to_pylist()]  # fmt: skip
+        return pa.RecordBatch.from_pylist(paid, schema=tables.RESPONSES)
+
+    def _flush(self, *, all_of_it: bool = False) -> Iterator[pa.RecordBatch]:
+        if self._ready and (all_of_it or len(self._ready) >= ROWS_AT_ONCE):
+            ready, self._ready = self._ready, []
+            yield self._counted(self._with_debts(pa.RecordBatch.from_pylist(ready, schema=tables.RESPONSES)))
+
+    def _with_copies(self, batches: Iterator[pa.RecordBatch], copies: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
+        """Passes batches on, then what is ready, with a row that made no call for each further row of a text."""
+        for batch in (each for some in (batches, self._flush(all_of_it=True)) for each in some):
+            yield batch
+            more = [
+                row | Charge().as_dict()
+                for row in batch.to_pylist()
+                for _ in range(copies.get(row["content_hash"], 1) - 1)
+            ]
+            if more:
+                yield self._counted(pa.RecordBatch.from_pylist(more, schema=tables.RESPONSES))
+
+    def _counted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        answered = rows.column("status").to_pylist().count("answered")
+        self._tally.answered += answered
+        self._tally.failed += rows.num_rows - answered
+        self._tally.show()
+        return rows
+
+
+def failed_row(row: Row, conversation: Conversation, charge: Charge) -> Row:
+    """The row of a conversation whose call failed for want of an endpoint."""
+    return row | {"content_hash": conversation.content_hash, "raw_text": None} | charge.as_dict()

@@ -1,0 +1,61 @@
+"""Packs on Spark: formed inside each task, every row answered once; with Polars, labels of single calls agree."""
+
+import os
+from contextlib import contextmanager
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assets.classify import ask as ask_frame
+from semtel_dagster.engines.polars import PolarsEngine
+from semtel_dagster.engines.session import SparkSessions
+from semtel_dagster.engines.spark import SparkEngine
+from semtel_dagster.loopback.process import serve
+from semtel_dagster.packing.asking import Company
+from semtel_dagster.reducers import BatchSettings, PackSettings
+from semtel_dagster.requests.classify import ClassifyBatches
+from tests.engines.cluster import environment
+from tests.packing.builders import PROMPTS
+from tests.packing.test_asking import ALL, labels, right, script
+from tests.requests.builders import batches, endpoint, plan
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@contextmanager
+def closing_session(sessions):
+    """Workers find this checkout's Python, and the session ends with the test."""
+    before = dict(os.environ)
+    os.environ.update(environment())
+    try:
+        yield
+        sessions().stop()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def classified(folder, engine, server, name, **pack):
+    (folder / name).mkdir()
+    company = Company(dict(PROMPTS), PackSettings(**pack))
+    classify = ClassifyBatches(PROMPTS["colour"], plan(folder / f"{name}-journal", endpoint(server.base_url)))
+    answers = ask_frame(engine.scan([str(folder / "rows")]), classify, engine, BatchSettings(), "2026-10-05", company)
+    engine.write(answers, str(folder / name))
+    return pl.read_parquet(f"{folder}/{name}/*.parquet").to_arrow()
+
+
+def test_tasks_form_packs_of_their_own_and_lose_no_row(tmp_path):
+    (tmp_path / "rows").mkdir()
+    for number, batch in enumerate(batches(ALL, 600)):
+        pq.write_table(pa.Table.from_batches([batch]), tmp_path / "rows" / f"part-{number}.parquet")
+    pytest.importorskip("pyspark")
+    sessions = SparkSessions({"master": "local[2]", "spark.ui.enabled": "false"})
+    with closing_session(sessions), serve(script(packs={"cut": 0.1, "missing": 0.2})) as server:
+        first = classified(tmp_path, SparkEngine(sessions), server, "spark", conversations=8)
+        assert labels(first) == right(ALL)
+        assert pa.compute.sum(first["attempts"]).as_py() == server.stats()["calls"]
+        # The other engine packs otherwise, and labels all the same.
+        second = classified(tmp_path, PolarsEngine(), server, "polars", conversations=8)
+        assert labels(second) == labels(first)
