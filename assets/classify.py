@@ -6,13 +6,15 @@ import dagster as dg
 
 from semtel_dagster import interrupts, tables
 from semtel_dagster.automation import PROMPTS, weekly
-from semtel_dagster.batches.splitting import let_wait
+from semtel_dagster.batches.splitting import answering_models, let_wait
+from semtel_dagster.cascade.answering import Answered
+from semtel_dagster.cascade.standing import OFF, Cascade, standing
 from semtel_dagster.checks import stop_at_gate
 from semtel_dagster.classifiers import Prompts
 from semtel_dagster.engines.base import Engine, Frame, count_rows
 from semtel_dagster.packing.asking import Company, asking, company_of
 from semtel_dagster.partitions import Partitions, classifier_of, week_of
-from semtel_dagster.planning.budgets import under_budget
+from semtel_dagster.planning.budgets import RunCaps, under_budget
 from semtel_dagster.progress import Progress
 from semtel_dagster.prompts.archive import keep
 from semtel_dagster.reducers import BatchSettings
@@ -36,6 +38,7 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
     )
     def responses(
         context: dg.AssetExecutionContext,
+        config: RunCaps,
         distinct_conversations: Frame,
         settings: dg.ResourceParam[Settings],
         prompts: dg.ResourceParam[Prompts],
@@ -49,24 +52,31 @@ def build(partitions: Partitions) -> dg.AssetsDefinition:
         keep(prompt, settings.storage)
         interrupts.listen()
         context.add_output_metadata({"prompt_fingerprint": prompt.fingerprint})
-        plan, total = under_budget(request_plan, context), count_rows(distinct_conversations)
+        plan, total = under_budget(request_plan, context, config, settings.storage), count_rows(distinct_conversations)
         classify = ClassifyBatches(prompt, plan, progress.listener(context), total)
         company = company_of(settings, prompts, prompt.classifier.name)
-        context.add_output_metadata(company.as_metadata() if company else {})
-        return ask(distinct_conversations, classify, engine, settings.batch, week_of(context.partition_key), company)
+        week = week_of(context.partition_key)
+        cascade = standing(settings, prompt, week)
+        context.add_output_metadata(cascade.as_metadata() | (company.as_metadata() if company else {}))
+        return ask(distinct_conversations, classify, engine, settings.batch, week, company, cascade)
 
     return responses
 
 
 def ask(distinct: Frame, classify: ClassifyBatches, engine: Engine, batch: BatchSettings, week: str,
-        company: Company | None = None) -> Frame:  # fmt: skip
+        company: Company | None = None, cascade: Cascade = OFF) -> Frame:  # fmt: skip
     """The answers by content hash, asked for by all of the engine's tasks, each with its share of the endpoints.
 
     What may wait goes into batch files first, and has no answer yet in this table. Calls in company are not batched:
-    their answers are filed under names of their own, and a batch would ask again what they have answered.
+    their answers are filed under names of their own, and a batch would ask again what they have answered. What a
+    student is sure of is not asked at all.
     """
     waits = batch if company is None else batch.model_copy(update={"enabled": False})
     shared = replace(classify, plan=classify.plan.shared_by(engine.tasks))
-    function = let_wait(asking(shared, company), distinct, engine, classify.prompt, classify.plan, waits, week)
-    spread = engine.spread(distinct, "content_hash")
-    return engine.map_batches(spread, function, tables.RESPONSES).sort("content_hash")
+    prompt, plan = classify.prompt, classify.plan
+    models = answering_models(prompt, plan)
+    answered = Answered(plan.journal, prompt.classifier.name, prompt.fingerprint, models, company)
+    left = cascade.left(distinct, answered, engine)
+    function = let_wait(asking(shared, company), left, engine, prompt, plan, waits, week)
+    spread = engine.spread(cascade.with_vectors(distinct, engine), "content_hash")
+    return engine.map_batches(spread, cascade.answering(function, answered), tables.RESPONSES).sort("content_hash")

@@ -1,6 +1,6 @@
 """Embeddings, and groups of duplicates that share one answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 import dagster as dg
 
@@ -24,9 +24,9 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """One embedding per distinct transcript, stored once and used by every classifier."""
         return embed(truncated_conversations, embedding_provider(settings, post_for), engine)
 
-    # Subsettable, since Dagster 1.13 refuses about every third backfill that is launched from the UI otherwise ("Targeted
-    # subset must match between every key in a non-subsettable multi-asset"): it compares the two outputs' partitions by
-    # a field that depends on the order of a set of parents.
+    # Subsettable, since otherwise Dagster 1.13 refuses about every third backfill that is launched from the UI
+    # ("Targeted subset must match between every key in a non-subsettable multi-asset"): it compares the partitions of
+    # the two outputs by a field that depends on the order of a set of parents.
     @dg.multi_asset(
         partitions_def=partitions.weekly,
         group_name="prepare",
@@ -57,8 +57,11 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """Groups exact and near duplicates."""
         earlier = earlier_representatives(settings, context.partition_key, engine)
         groups = deduplicate(truncated_conversations, conversation_embeddings, settings.dedupe, engine, earlier)
-        for name, frame in (("distinct_conversations", groups.distinct), ("duplicate_groups", groups.groups)):
-            if dg.AssetKey(name) in context.selected_asset_keys:
-                yield dg.Output(frame, name)
+        outputs = {"distinct_conversations": groups.distinct, "duplicate_groups": groups.groups}
+        yield from _selected(outputs, context.selected_asset_keys)
 
     return [conversation_embeddings, deduplicate_conversations]
+
+
+def _selected(outputs: Mapping[str, Frame], keys: Set[dg.AssetKey]) -> Iterator[dg.Output[object]]:
+    return (dg.Output(frame, name) for name, frame in outputs.items() if dg.AssetKey(name) in keys)

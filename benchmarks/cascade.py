@@ -41,6 +41,8 @@ RULES = ("guaranteed", "fixed threshold", "held-out rate, no bound")
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.str_]
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Outcome:
         self.mixed.append(float(np.where(sure, judged.right, teacher_right).mean()))
 
 
-def requests() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_]]:
+def requests() -> tuple[Vectors, Names]:
     path = next(
         (
             found
@@ -93,7 +95,7 @@ def requests() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_]]:
     return EmbeddedProvider().embed([row["text"] for row in rows]), np.array([row["label"] for row in rows])
 
 
-def taught(name: str, truth: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.str_]:
+def taught(name: str, truth: Names, seed: int) -> Names:
     """What a teacher says."""
     rng, classes = np.random.default_rng(seed), np.unique(truth)
     if name == TEACHERS[1]:
@@ -105,7 +107,7 @@ def taught(name: str, truth: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.
     return truth
 
 
-def judge(student: Student, vectors: npt.NDArray[np.float32], said: npt.NDArray[np.str_], truth: npt.NDArray[np.str_]) -> Judged:  # fmt: skip
+def judge(student: Student, vectors: Vectors, said: Names, truth: Names) -> Judged:
     predicted = student.predict(vectors)
     names = np.array([name for (name,) in student.names(predicted.labels)])
     plain = replace(student, heads=tuple(replace(head, temperature=1.0) for head in student.heads))
@@ -118,7 +120,7 @@ def unbounded(scores: Floats, agrees: Bools, wanted: float) -> float:
     return float(min(passing, default=np.inf))
 
 
-def measure(model: Model, teacher: str, data: tuple[npt.NDArray[np.float32], npt.NDArray[np.str_]], options: argparse.Namespace) -> dict[str, Outcome]:  # fmt: skip
+def measure(model: Model, teacher: str, data: tuple[Vectors, Names], options: argparse.Namespace) -> dict[str, Outcome]:
     vectors, truth = data
     outcomes = {rule: Outcome.empty() for rule in RULES}
     students = min(STUDENTS[model], options.repeats)
@@ -185,13 +187,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--agreement", type=float, default=0.98)
     parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument("--noisy-agreement", type=float, default=0.86, help="also tried with the teacher that errs at random")  # fmt: skip
+    parser.add_argument("--noisy-agreement", type=float, default=0.86, help="what the teacher that errs can give")
     parser.add_argument("--models", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
     parser.add_argument("--plot", type=Path, default=Path("benchmarks/results/cascade.png"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = requests()
-    found = {(model, teacher): measure(model, teacher, data, options) for model in options.models for teacher in TEACHERS}
+    found = {
+        (model, teacher): measure(model, teacher, data, options) for model in options.models for teacher in TEACHERS
+    }
     show(found, options)
     reachable = argparse.Namespace(**{**vars(options), "agreement": options.noisy_agreement})
     show({(options.models[0], TEACHERS[1]): measure(options.models[0], TEACHERS[1], data, reachable)}, reachable)

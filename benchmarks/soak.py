@@ -5,7 +5,8 @@
 Every fault of the loopback in equal parts on 20 % of the calls (`fault_cases.mixed`), endless new conversations, no
 quota. Every few seconds the client's connections (its open files, and what the server counts), asyncio tasks, threads
 and resident memory are read. After a warm-up of a fifth of the time none may grow: the verdict compares each slope
-(median over all pairs of readings, so a spike does not count) with its bound per minute. Once a minute the server
+(median over all pairs of readings, so a spike does not count) with its bound per minute; under about ten minutes
+memory's own swing of some MB can pass for growth. Once a minute the server
 forgets its own counts, which would grow with the rows. Writes a table and a plot into results/.
 """
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_string
 
+from semtel_dagster.errors import SettingsError
 from semtel_dagster.settings import MONDAY_MORNING
 
 BEFORE_MONDAY_MORNING = "45 5 * * 1"
@@ -28,9 +30,15 @@ def weekly(cadence: str = MONDAY_MORNING) -> dg.AutomationCondition[dg.AssetKey]
 
 
 def at(cadence: str, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets with another cadence, where they have one."""
+    """The assets with another cadence, where they have one.
+
+    Raises:
+        SettingsError: It is no cron.
+    """
     if cadence == MONDAY_MORNING:
         return list(assets)
+    if not is_valid_cron_string(cadence):
+        raise SettingsError(f"cadence: {cadence!r} is no cron; Mondays at 06:00 UTC are {MONDAY_MORNING!r}")
 
     def moved(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(automation_condition=weekly(cadence)) if spec.automation_condition else spec

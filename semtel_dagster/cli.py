@@ -11,7 +11,20 @@ import warnings
 
 import typer
 
-from semtel_dagster.commands import accept, annotate, backfill, check, collect, demo, diff, evaluate, plan, report, run
+from semtel_dagster.commands import (
+    accept,
+    annotate,
+    backfill,
+    check,
+    collect,
+    demo,
+    diff,
+    evaluate,
+    plan,
+    report,
+    run,
+    tune,
+)
 from semtel_dagster.commands.options import err
 from semtel_dagster.errors import SettingsError, SourceError
 
@@ -31,6 +44,7 @@ app.command()(collect.collect)
 app.command()(diff.diff)
 app.command()(report.report)
 app.command()(evaluate.evaluate)
+app.command()(tune.tune)
 app.command()(accept.accept)
 app.command()(annotate.annotate)
 

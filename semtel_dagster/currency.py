@@ -5,21 +5,18 @@ rows belong in `checks`.
 """
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from semtel_dagster.automation import daily
 from semtel_dagster.classifiers import Prompts
-from semtel_dagster.planning.attempts import UNDER_WAY
 from semtel_dagster.planning.history import History
 from semtel_dagster.planning.plan import Plan, make_plan
 from semtel_dagster.planning.project import Project
 from semtel_dagster.planning.staleness import MISSING
+from semtel_dagster.planning.verdicts import ASSET, NAME
 from semtel_dagster.planning.words import in_words, price_in_words, table_of
 from semtel_dagster.settings import Settings
 
 MOST_ROWS = 50
-ASSET, NAME = "responses", "answers_are_current"
-KEY = dg.AssetCheckKey(dg.AssetKey(ASSET), NAME)
 
 
 def build() -> dg.AssetChecksDefinition:
@@ -40,7 +37,8 @@ def build() -> dg.AssetChecksDefinition:
 
 def verdict(project: Project, history: History, plan: Plan) -> dg.AssetCheckResult:
     """Passed when nothing is stale; else a warning with the change in words and the price."""
-    total = {name: value for name, value in plan.total.items() if value is not None}
+    figures = {name: value for name, value in plan.total.items() if value is not None}
+    total = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
     metadata = total | ({"plan": dg.MetadataValue.md(table_of(plan.partitions[:MOST_ROWS]))} if plan.partitions else {})
     words = in_words(project, history, plan)
     return dg.AssetCheckResult(
@@ -56,13 +54,3 @@ def _first(words: str) -> str:
     title, *rest = words.replace("**", "").split("\n")
     change = next((line[2:] for line in rest if line.startswith("- ")), "")
     return f"{title}{': ' if change else ''}{change}."
-
-
-def outlived(instance: dg.DagsterInstance) -> bool:
-    """Whether the last verdict was that something is stale, and weeks have been labelled since, and all runs ended."""
-    last = instance.get_latest_asset_check_evaluation_record(KEY)
-    labelled = instance.get_latest_materialization_event(dg.AssetKey("label_shares"))
-    if last is None or labelled is None or last.status != AssetCheckExecutionRecordStatus.FAILED:
-        return False
-    under_way = instance.get_runs_count(dg.RunsFilter(statuses=list(UNDER_WAY)))
-    return labelled.timestamp > last.create_timestamp and not under_way

@@ -9,7 +9,18 @@ from typing import Any
 
 import dagster as dg
 
-from assets import aggregate, classify, conversations, embed_dedupe, evaluation, parse, report, sample, truncate
+from assets import (
+    aggregate,
+    cascade,
+    classify,
+    conversations,
+    embed_dedupe,
+    evaluation,
+    parse,
+    report,
+    sample,
+    truncate,
+)
 from assets import prompts as prompt_files
 from semtel_dagster import automation, checks, collecting, currency, sensors
 from semtel_dagster.embedding import zero_shot
@@ -49,6 +60,8 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
     publish = [report.build(partitions)]
     prepare, label, publish = (automation.at(settings.cadence, each) for each in (prepare, label, publish))
     row_checks = [*checks.build(partitions), *collecting.build_checks(settings, partitions)]
+    row_checks += cascade.build_checks(settings, partitions)
+    students = cascade.build(settings, prompts, partitions)
     catching_up = currency.build()
     jobs = [
         dg.define_asset_job(PREPARE_JOB, dg.AssetSelection.assets(*prepare)),
@@ -57,7 +70,7 @@ def build_defs(settings: Settings, *, progress: Progress | None = None) -> dg.De
         dg.define_asset_job(REPORT_JOB, dg.AssetSelection.assets(*publish)),
     ]
     return dg.Definitions(
-        assets=[prompt_files.build(partitions), *prepare, *label, *publish, *evaluation.build(partitions)],
+        assets=[prompt_files.build(partitions), *prepare, *label, *publish, *students, *evaluation.build(partitions)],
         asset_checks=[*row_checks, catching_up, evaluation.build_check(partitions)],
         jobs=jobs,
         sensors=[

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.embedding import zero_shot
 from semtel_dagster.errors import SemtelError
 from semtel_dagster.object_store import ObjectStore
+from semtel_dagster.prompts import caching
 from semtel_dagster.prompts.lint import lint
 from semtel_dagster.prompts.loader import load_classifiers
 from semtel_dagster.requests.check import check_endpoint
@@ -89,8 +91,21 @@ def _prompts(settings: Settings) -> Iterator[Finding]:
     for name, prompt in load_classifiers(settings.prompts, settings.classifiers).items():
         faults = lint(prompt)
         tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in prompt.classifier.tasks)
-        says = "; ".join(faults) or f"{tasks}; {prompt.static_tokens:,} tokens before the transcript"
+        says = "; ".join(faults) or f"{tasks}; {_size(prompt, settings)}"
         yield Finding(f"prompt {name}", not faults, says)
+
+
+def _size(prompt: CompiledPrompt, settings: Settings) -> str:
+    """A prompt's tokens, and what a provider's cache makes of them where one is asked."""
+    size = f"{prompt.static_tokens:,} tokens besides the transcript"
+    asked = [endpoint for endpoint in settings.endpoints if endpoint.kind != "embedded"]
+    in_company = any(prompt.classifier.name in group for group in settings.combine)
+    if not asked or in_company:
+        return size
+    prices = [each.price for each in asked if each.price.input and each.price.cached_input is not None]
+    ratios = [(price.cached_input or 0.0) / price.input for price in prices]
+    cache = caching.describe(prompt, max(ratios, default=caching.USUAL_PRICE_RATIO))
+    return f"{size}, {cache}" if cache else size
 
 
 def _endpoints(settings: Settings) -> Iterator[Finding]:

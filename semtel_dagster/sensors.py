@@ -19,10 +19,10 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from semtel_dagster import currency
 from semtel_dagster.errors import SemtelError
 from semtel_dagster.jobs import LABEL_JOB, PARSE_JOB, PREPARE_JOB, REPORT_JOB
 from semtel_dagster.partitions import grid_key
+from semtel_dagster.planning import verdicts
 from semtel_dagster.planning.attempts import TAG, attempts_at
 from semtel_dagster.planning.budgets import budget_for, tags_of
 from semtel_dagster.planning.history import History
@@ -48,7 +48,7 @@ def build(settings: Settings, jobs: Jobs) -> list[dg.SensorDefinition]:
 def _note_prompts(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="note_prompt_changes",
-        asset_selection=dg.AssetSelection.checks(currency.KEY),
+        asset_selection=dg.AssetSelection.checks(verdicts.KEY),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Records a prompt's new fingerprint within a minute of its edit, so that the weeks it makes stale "
@@ -61,13 +61,13 @@ def _note_prompts(settings: Settings) -> dg.SensorDefinition:
         except SemtelError as error:
             return dg.SkipReason(str(error))
         changed = [name for name in prompts if last_observed(context.instance, name) != prompts[name].fingerprint]
-        labelled = context.instance.get_latest_materialization_event(dg.AssetKey(currency.ASSET)) is not None
-        look = labelled and (changed or currency.outlived(context.instance))
+        labelled = context.instance.get_latest_materialization_event(dg.AssetKey(verdicts.ASSET)) is not None
+        look = labelled and (changed or verdicts.outlived(context.instance))
         if not changed and not look:
             return dg.SkipReason("no prompt changed")
         return dg.SensorResult(
             asset_events=[observation(name, prompts[name].fingerprint) for name in changed],
-            run_requests=[dg.RunRequest(asset_check_keys=[currency.KEY])] if look else [],
+            run_requests=[dg.RunRequest(asset_check_keys=[verdicts.KEY])] if look else [],
         )
 
     return note_prompt_changes

@@ -133,7 +133,7 @@ LABELS = pa.schema(
         ("task", pa.large_string()),
         ("label", pa.large_string()),  # null when invalid or unanswered
         ("score", pa.float64()),
-        ("label_status", pa.large_string()),  # exact | cleaned | matched | repaired | invalid | unanswered
+        ("label_status", pa.large_string()),  # exact | cleaned | matched | repaired | predicted | invalid | unanswered
         ("reason", pa.large_string()),  # why it is invalid or unanswered
         ("confidence", pa.float64()),
         ("weight", pa.float64()),

@@ -12,7 +12,6 @@ from semtel_dagster.errors import SettingsError
 from semtel_dagster.partitions import grid_key
 from semtel_dagster.planning.observe import last_observed, observe_prompts
 from semtel_dagster.planning.project import Project
-from semtel_dagster.settings import load_settings
 from tests.living import CLASSIFIERS, WEEKS, edit, label, living_project
 
 MONDAY = dt.datetime(2026, 10, 19, 6, 1, tzinfo=dt.UTC)
@@ -90,9 +89,9 @@ def test_another_cadence_is_every_assets(tmp_path):
         assert [each for each in requested if each] == [*in_order, {"weekly_report": [ENDED]}]
 
 
-def test_a_cadence_that_is_no_cron_is_told():
-    with pytest.raises(SettingsError, match=r"cadence.*'weekly' is no cron"):
-        load_settings(cadence="weekly")
+def test_a_cadence_that_is_no_cron_is_told(tmp_path):
+    with pytest.raises(SettingsError, match="cadence: 'weekly' is no cron"):
+        build_defs(living_project(tmp_path, per_week=2, cadence="weekly"))
 
 
 def test_every_asset_has_a_condition_but_those_of_evaluations_which_people_start(tmp_path):

@@ -7,11 +7,11 @@ import threading
 import dagster as dg
 import pytest
 
-from semtel_dagster.currency import KEY
 from semtel_dagster.definitions import build_defs
 from semtel_dagster.errors import SemtelError
 from semtel_dagster.planning.observe import last_observed
 from semtel_dagster.planning.project import Project
+from semtel_dagster.planning.verdicts import KEY
 from semtel_dagster.sensors import next_runs, post_json, standing_budget
 from tests.living import WEEKS, copy_of, edit, local_instance, reloaded
 from tests.pipeline import conversation

@@ -1,1 +1,1 @@
-"""The embedding cascade: a small model answers where it is sure to agree with its teacher, a language model the rest."""
+"""The embedding cascade: a small model answers where it surely agrees with its teacher; the rest is asked."""

@@ -16,11 +16,9 @@ import polars as pl
 from semtel_dagster.cascade.chosen import ASKED_ANYWAY, chosen
 from semtel_dagster.cascade.training import Examples
 from semtel_dagster.datasets import partition_folder
+from semtel_dagster.labels.parsed import INVALID, PREDICTED, PREDICTED_MARK, UNANSWERED
 
-PREDICTED = "predicted"
-MARK = "cascade:"
-"""How the `model` of a response begins that a student gave; its version follows."""
-UNTAUGHT = (PREDICTED, "invalid", "unanswered")
+UNTAUGHT = (PREDICTED, INVALID, UNANSWERED)
 LABELS_TABLE, VECTORS_TABLE = "labels", "conversation_embeddings"
 
 Gold = Mapping[str, Mapping[str, str]]
@@ -62,6 +60,8 @@ def read_examples(
     rows = pl.concat([table.with_columns(week=pl.lit(week)) for week, table in found])
     rows = rows.filter(pl.col("model") == pl.col("model").last())
     rows = rows.unique("content_hash", keep="last").sort("content_hash")
+    if not rows.height:
+        return None
     return Examples(
         content_hashes=tuple(rows["content_hash"]),
         vectors=vectors_of(rows["embedding"]),
@@ -113,13 +113,15 @@ def _week(
     )
     stored = vectors.filter(pl.col("content_hash").is_in(hashes)).select("content_hash", "embedding", "model")
     rows = taught.join(stored.collect(), on="content_hash", how="inner")
-    return rows.select("content_hash", *tasks, pl.col("embedding").cast(pl.List(pl.Float32)), "model", "honest", "whole")
+    return rows.select(
+        "content_hash", *tasks, pl.col("embedding").cast(pl.List(pl.Float32)), "model", "honest", "whole"
+    )
 
 
 def _versions(said: pl.DataFrame) -> set[str]:
     """The students that answered some of these."""
     models = said.filter(pl.col("label_status") == PREDICTED)["model"].unique()
-    return {str(model).removeprefix(MARK) for model in models}
+    return {str(model).removeprefix(PREDICTED_MARK) for model in models}
 
 
 def _of_model(said: pl.DataFrame, tasks: Sequence[str]) -> pl.DataFrame:
@@ -128,7 +130,7 @@ def _of_model(said: pl.DataFrame, tasks: Sequence[str]) -> pl.DataFrame:
 
 
 def _of_people(said: pl.DataFrame, tasks: Sequence[str], gold: Gold) -> pl.DataFrame:
-    """People's labels, by the conversation's id or its text's hash; a text that people label differently is left out."""
+    """People's labels, by the conversation's id or its text's hash; texts that they label differently are left out."""
     named = [
         {"content_hash": row["content_hash"], "task": row["task"], "label": label}
         for row in said.select("conversation_id", "content_hash", "task").iter_rows(named=True)

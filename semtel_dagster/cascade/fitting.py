@@ -44,8 +44,7 @@ def fit(
     scale = np.where(spread > 0, spread, 1.0)
     rows = (rows - centre) / scale
     heads = tuple(
-        _head(model, task, rows, np.array([labels[at] for labels in taught]), seed)
-        for at, task in enumerate(tasks)
+        _head(model, task, rows, np.array([labels[at] for labels in taught]), seed) for at, task in enumerate(tasks)
     )
     return Student(heads, centre, scale)
 

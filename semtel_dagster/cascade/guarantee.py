@@ -27,6 +27,7 @@ STARTS = (12, 28, 44, 60, 76)  # confidences of .998, .989, .94, .72 and .30
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,18 @@ def grid() -> Floats:
     return spaced
 
 
-def lower_bound(agreeing: int, rows: int, error: float) -> float:
-    """The exact one-sided lower confidence bound of a rate (Clopper and Pearson 1934).
+def lower_bounds(agreeing: Ints, rows: Ints, error: float) -> Floats:
+    """Exact one-sided lower confidence bounds of rates (Clopper and Pearson 1934); 0 where nothing agrees.
 
     Args:
         agreeing: Successes.
-        rows: Trials.
-        error: The probability with which the bound may lie above the true rate.
+        rows: Trials, of the same shape.
+        error: The probability with which a bound may lie above the true rate.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return float(beta.ppf(error, agreeing, rows - agreeing + 1)) if agreeing else 0.0
+    bounds = betaincinv(np.maximum(agreeing, 1), rows - np.minimum(agreeing, rows) + 1, error)
+    return np.where(agreeing > 0, bounds, 0.0)
 
 
 def choose(scores: Floats, agrees: Bools, agreement: float, error: float) -> Bound:
@@ -92,15 +94,20 @@ def choose(scores: Floats, agrees: Bools, agreement: float, error: float) -> Bou
     order = np.argsort(-scores, kind="stable")
     reaching = np.searchsorted(-scores[order], -thresholds, side="right")
     agreeing = np.concatenate([[0], np.cumsum(agrees[order])])[reaching]
-    best = max((_walk(start, reaching, agreeing, agreement, part) for start in STARTS), default=-1)
+    lower = lower_bounds(agreeing, reaching, part)
+    best = max(_walk(start, lower >= agreement) for start in STARTS)
     if best < 0:
         return Bound(None, len(scores))
-    answered, same = int(reaching[best]), int(agreeing[best])
-    return Bound(float(thresholds[best]), len(scores), answered, same, lower_bound(same, answered, part))
+    return Bound(float(thresholds[best]), len(scores), int(reaching[best]), int(agreeing[best]), float(lower[best]))
 
 
 def choose_by_label(
-    labels: Sequence[str], predicted: npt.NDArray[np.int64], scores: Floats, agrees: Bools, agreement: float, error: float
+    labels: Sequence[str],
+    predicted: npt.NDArray[np.int64],
+    scores: Floats,
+    agrees: Bools,
+    agreement: float,
+    error: float,
 ) -> dict[str, Bound]:
     """A threshold for each predicted label, so that the guarantee holds for all of them together.
 
@@ -122,13 +129,8 @@ def choose_by_label(
     return found
 
 
-def _walk(
-    start: int, reaching: npt.NDArray[np.int64], agreeing: npt.NDArray[np.int64], agreement: float, error: float
-) -> int:
+def _walk(start: int, passes: Bools) -> int:
     """The last position that a walk down the grid passes; -1 if the first fails."""
-    passed = -1
-    for at in range(start, GRID_POINTS):
-        if lower_bound(int(agreeing[at]), int(reaching[at]), error) < agreement:
-            break
-        passed = at
-    return passed
+    failed = np.flatnonzero(~passes[start:])
+    end = start + int(failed[0]) if len(failed) else len(passes)
+    return end - 1 if end > start else -1

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
 from semtel_dagster.labels.fingerprint import parser_fingerprint
 from semtel_dagster.labels.nearness import Nearness
-from semtel_dagster.labels.parsed import REPAIRED, REPAIRED_MARK, UNANSWERED, ParsedLabel
+from semtel_dagster.labels.parsed import PREDICTED, PREDICTED_MARK, REPAIRED, REPAIRED_MARK, UNANSWERED, ParsedLabel
 from semtel_dagster.tables import LABELS
 
 COLUMNS = ("content_hash", "prompt_fingerprint", "model", "raw_text", "status", "error")
@@ -91,7 +92,9 @@ class ParseResponses:
                 labels = tuple(ParsedLabel(task, None, None, UNANSWERED, error) for task in self.tasks)
             else:
                 labels = _parsed(parser, known, raw_text or "")
-                if error and error.startswith(REPAIRED_MARK):
+                if model and model.startswith(PREDICTED_MARK):
+                    labels = _predicted(labels, raw_text or "")
+                elif error and error.startswith(REPAIRED_MARK):
                     labels = tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
             for parsed in labels:
                 columns["content_hash"].append(content_hash)
@@ -106,6 +109,12 @@ class ParseResponses:
         columns["parser_fingerprint"] = [fingerprint] * len(columns["task"])
         arrays = [pa.array(columns[field.name], field.type) for field in PARSED]
         return pa.RecordBatch.from_arrays(arrays, schema=PARSED)
+
+
+def _predicted(labels: tuple[ParsedLabel, ...], raw_text: str) -> tuple[ParsedLabel, ...]:
+    """Labels that a student of the cascade gave, with the one confidence that it states for all of them."""
+    confidence = orjson.loads(raw_text).get("confidence")
+    return tuple(replace(label, status=PREDICTED, confidence=confidence) if label.label else label for label in labels)
 
 
 def _parsed(parser: AnswerParser, known: dict[str, tuple[ParsedLabel, ...]], raw_text: str) -> tuple[ParsedLabel, ...]:

@@ -20,6 +20,7 @@ from semtel_dagster.loopback.script import Script
 from semtel_dagster.loopback.server import HOST
 
 _PEAKS = {"elapsed_s"}
+_LOGS = {"answer_log"}
 _STOP_S = 5.0
 
 
@@ -164,13 +165,15 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _add(left: Any, right: Any) -> Any:
-    """Two processes' figures as one: numbers added, lists position by position, dictionaries key by key."""
+    """Two processes' figures as one: numbers added, lists by position, logs joined, dictionaries key by key."""
     if isinstance(left, dict):
         return {
             key: max(left.get(key, 0), right.get(key, 0))
             if key in _PEAKS
             else left.get(key, right.get(key))
             if key not in left or key not in right or key == "bucket_s"
+            else left[key] + right[key]
+            if key in _LOGS
             else _add(left[key], right[key])
             for key in {**left, **right}
         }

@@ -15,6 +15,7 @@ import polars as pl
 
 from semtel_dagster.batches.choosing import price_factor
 from semtel_dagster.batches.store import Store
+from semtel_dagster.cascade.standing import standing
 from semtel_dagster.packing.asking import Company
 from semtel_dagster.planning.company import company_in, in_company
 from semtel_dagster.planning.conversations import DistinctConversations, stored, worked_out
@@ -158,7 +159,7 @@ class Measure:
             return self._with_company(stale, distinct, company)
         calls, tokens = 0, 0
         if stale.reason != PARSER:
-            missing = self._missing(stale.classifier, distinct)
+            missing = self._missing(stale.classifier, distinct, self._sure(stale, distinct))
             calls, tokens = missing.height, int(missing["n_tokens"].sum())
         if stale.reason == UNANSWERED and not calls:
             return None
@@ -175,7 +176,9 @@ class Measure:
 
     def _with_company(self, stale: Stale, distinct: DistinctConversations, company: Company) -> PlannedPartition | None:
         """The figures where others are asked along, or several conversations at once: calls are fewer than rows."""
-        asked = in_company(self.project, company, stale.classifier, distinct, self._asked)
+        not_asked = [*self._asked.get(stale.classifier, ()), self._sure(stale, distinct)]
+        earlier = {**self._asked, stale.classifier: not_asked}
+        asked = in_company(self.project, company, stale.classifier, distinct, earlier)
         for name, hashes in asked.lacking.items():
             self._asked.setdefault(name, []).append(hashes)
         self.upper_bound |= not asked.takes.exact
@@ -199,7 +202,12 @@ class Measure:
             self._week = (stale.week, found)
         return self._week[1]
 
-    def _missing(self, classifier: str, distinct: DistinctConversations) -> pl.DataFrame:
+    def _sure(self, stale: Stale, distinct: DistinctConversations) -> pl.Series:
+        """Content hashes that a student of the cascade will answer without a call."""
+        cascade = standing(self.project.settings, self.project.prompts[stale.classifier], stale.week)
+        return cascade.sure_of(distinct.table["content_hash"])
+
+    def _missing(self, classifier: str, distinct: DistinctConversations, sure: pl.Series) -> pl.DataFrame:
         """Conversations without an answer that neither a batch nor an earlier partition of this plan asks about."""
         fingerprint = self.project.prompts[classifier].fingerprint
         journal = Journal(self.project.request_plan.journal, classifier, fingerprint)
@@ -209,7 +217,7 @@ class Measure:
             journal.close()
         missing = distinct.table.filter(pl.Series(np.asarray(found) < 0))
         waiting = Store.beside(self.project.request_plan.journal).waiting(classifier, fingerprint)
-        missing = missing.filter(~pl.col("content_hash").is_in(list(waiting)))
+        missing = missing.filter(~pl.col("content_hash").is_in([*waiting, *sure]))
         asked = self._asked.setdefault(classifier, [])
         for earlier in asked:
             missing = missing.filter(~pl.col("content_hash").is_in(earlier.implode()))

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import polars as pl
+
+from semtel_dagster.datasets import partition_folder
+from semtel_dagster.labels.parsed import REPAIRED_MARK
 from semtel_dagster.planning.history import History
 from semtel_dagster.planning.project import Project
 
@@ -24,17 +28,23 @@ def second_calls(project: Project, history: History, calls: Iterable[tuple[str, 
     """
     if project.settings.requests.repair != "ask":
         return 0
-    return round(sum(count * _share(history, classifier) for classifier, count in calls))
+    storage = project.settings.storage
+    return round(sum(count * _share(storage, history, classifier) for classifier, count in calls))
 
 
-def _share(history: History, classifier: str) -> float:
-    """Of the newest weeks' answered conversations, those whose first answer gave no label; 0 before the first week."""
+def _share(storage: str, history: History, classifier: str) -> float:
+    """Of the newest weeks' answers, those whose first one gave no label; 0 before the first week."""
     weeks = sorted((week for week, name in history.grid["labels"] if name == classifier), reverse=True)
-    asked = again = 0
+    asked = again = 0.0
     for week in weeks[:MOST_WEEKS]:
         labels = history.of("labels", week, classifier) or {}
         answered = int(labels.get("conversations", 0)) - int(labels.get("unanswered", 0))
-        tasks = sum(int(value) for name, value in labels.items() if name.endswith("_labels")) / max(1, answered)
-        asked += answered
-        again += int(labels.get("invalid", 0)) + round(int(labels.get("repaired_labels", 0)) / max(1.0, tasks))
+        parts = sorted(partition_folder(storage, "responses", week, classifier).glob("*.parquet"))
+        if not parts or not answered:
+            continue
+        answers = pl.scan_parquet(parts, hive_partitioning=False).filter(pl.col("status") == "answered")
+        repaired = pl.col("error").str.starts_with(REPAIRED_MARK).sum()
+        rows, mended = answers.select(pl.len(), repaired).collect().row(0)
+        asked += rows
+        again += mended + rows * int(labels.get("invalid", 0)) / answered
     return min(1.0, again / asked) if asked else 0.0

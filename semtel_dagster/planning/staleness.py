@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from semtel_dagster.identity import preparation_fingerprint
+from semtel_dagster.labels.parsed import PREDICTED_MARK
 from semtel_dagster.planning.history import Event, History
 from semtel_dagster.planning.project import Project
 
@@ -73,7 +74,7 @@ def _reason(project: Project, history: History, week: str, classifier: str, *, o
     fingerprint = project.prompts[classifier].fingerprint
     held = {
         PROMPT: responses.get("prompt_fingerprint") != fingerprint,
-        MODEL: not set(responses.get("models") or ()) <= project.models,
+        MODEL: not _models_asked(responses) <= project.models,
         NEW_DATA: outdated or history.identity(week) != responses.get("data_fingerprint"),
         PARSER: _is_parsed_otherwise(responses, labels, project.parser_fingerprint(classifier)),
         UNANSWERED: _lacks_answers(responses),
@@ -85,6 +86,11 @@ def _is_parsed_otherwise(responses: Event, labels: Event, current: str) -> bool:
     return labels.get("parser_fingerprint") != current or labels.get("prompt_fingerprint") != responses.get(
         "prompt_fingerprint"
     )
+
+
+def _models_asked(responses: Event) -> set[str]:
+    """The models that answered; a student of the cascade answers in its teacher's place, and is none."""
+    return {model for model in responses.get("models") or () if not model.startswith(PREDICTED_MARK)}
 
 
 def _lacks_answers(responses: Event) -> bool:

@@ -21,10 +21,10 @@ from semtel_dagster.transcript import Turn, normalise
 MIN_CHARACTERS = 80  # shorter ones are greetings: people mean them
 MOST_KNOWN = 10_000
 
-PARAGRAPHS = pa.schema([("paragraph", pa.large_string())])
+PARAGRAPHS = pa.schema([("paragraph", pa.int64())])  # 8 bytes: millions are counted
 
 
-def find(sampled: Frame, conversations: int, engine: Engine) -> frozenset[str]:
+def find(sampled: Frame, conversations: int, engine: Engine) -> frozenset[int]:
     """The names of the paragraphs that at least so many conversations open or close with.
 
     Args:
@@ -49,10 +49,10 @@ class NameParagraphs:
         """Batches of conversations to batches of paragraph names."""
         for batch in batches:
             names = [name for turns in turns_of(batch.column("messages")) for name in sorted(set(_names(turns)))]
-            yield pa.RecordBatch.from_arrays([pa.array(names, pa.large_string())], schema=PARAGRAPHS)
+            yield pa.RecordBatch.from_arrays([pa.array(names, pa.int64())], schema=PARAGRAPHS)
 
 
-def shorten_boilerplate(turns: list[list[str]], roles: list[str], known: frozenset[str]) -> list[list[str]]:
+def shorten_boilerplate(turns: list[list[str]], roles: list[str], known: frozenset[int]) -> list[list[str]]:
     """Replaces known paragraphs of the opening and closing messages by their first words."""
     if not known:
         return turns
@@ -60,7 +60,7 @@ def shorten_boilerplate(turns: list[list[str]], roles: list[str], known: frozens
     return [_shorten(lines, known) if place in places else lines for place, lines in enumerate(turns)]
 
 
-def _shorten(lines: list[str], known: frozenset[str]) -> list[str]:
+def _shorten(lines: list[str], known: frozenset[int]) -> list[str]:
     left: list[str] = []
     end = 0
     for first, last in _paragraphs(lines):
@@ -71,7 +71,7 @@ def _shorten(lines: list[str], known: frozenset[str]) -> list[str]:
     return [*left, *lines[end:]]
 
 
-def _names(turns: list[Turn]) -> Iterator[str]:
+def _names(turns: list[Turn]) -> Iterator[int]:
     for place in _places([turn.role for turn in turns]):
         lines = normalise(turns[place].content).split("\n")
         texts = (_text(lines[first:last]) for first, last in _paragraphs(lines))
@@ -100,5 +100,5 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _name(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _name(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

@@ -45,7 +45,7 @@ class Compressor:
     """
 
     options: CompressSettings
-    boilerplate: frozenset[str] = frozenset()
+    boilerplate: frozenset[int] = frozenset()
 
     def __call__(self, turns: list[Turn]) -> Compressed:
         """The conversation, shortened by every rule that finds something."""

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from semtel_dagster.cascade.guarantee import choose, choose_by_label, grid, lower_bound
+from semtel_dagster.cascade.guarantee import choose, choose_by_label, grid, lower_bounds
+
+
+def bound(agreeing, rows, error):
+    return lower_bounds(np.array([agreeing]), np.array([rows]), error)[0]
 
 
 def population(rows, sharpness, rng):
@@ -18,7 +22,7 @@ def population(rows, sharpness, rng):
 @pytest.mark.parametrize(("agreeing", "rows"), [(1, 1), (98, 100), (300, 300), (0, 5), (7, 9)])
 def test_the_bound_is_that_of_clopper_and_pearson(agreeing, rows):
     exact = binomtest(agreeing, rows, alternative="greater").proportion_ci(0.95, "exact").low
-    assert lower_bound(agreeing, rows, 0.05) == pytest.approx(exact, abs=1e-9)
+    assert bound(agreeing, rows, 0.05) == pytest.approx(exact, abs=1e-9)
 
 
 @pytest.mark.parametrize(("agreement", "sharpness"), [(0.9, 1.0), (0.9, 0.5), (0.95, 0.2), (0.8, 2.0)])
@@ -66,8 +70,8 @@ def test_overconfidence_is_seen_in_the_held_out_rows():
 @given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.001, 0.05, 0.3]))
 def test_more_agreement_never_lowers_the_bound(agreeing, other, error):
     fewer, more = sorted((agreeing, other))
-    assert lower_bound(fewer, 300, error) <= lower_bound(more, 300, error)
-    assert lower_bound(more, 300, error) <= more / 300
+    assert bound(fewer, 300, error) <= bound(more, 300, error)
+    assert bound(more, 300, error) <= more / 300
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.7, 0.9]))

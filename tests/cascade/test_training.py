@@ -5,9 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
 
 from semtel_dagster.cascade.chosen import chosen, places
 from semtel_dagster.cascade.fitting import EPOCHS, HIDDEN, MOST_STEPS, STRENGTH, calibrated, fit
@@ -25,6 +22,10 @@ def test_a_student_says_what_scikit_learn_says(model, labels):
     told = [label if label in labels else labels[0] for label in told]
     student = fit(model, ("topic",), vectors, [(label,) for label in told])
     rows = student.standardised(vectors)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
     if model == "logistic":
         peer = LogisticRegression(C=STRENGTH, max_iter=MOST_STEPS, tol=1e-3)
     else:

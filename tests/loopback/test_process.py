@@ -113,6 +113,14 @@ def test_faults_of_the_connection_are_real(server, fault, error, timeout):
         ask(server, timeout=timeout)
 
 
+def test_the_logs_of_several_processes_are_joined():
+    with serve(Script(log_answers=True), processes=2) as two:
+        for number in range(8):
+            ask(two, str(number))
+        log = two.stats()["answer_log"]
+    assert len({conversation for conversation, _, _ in log}) == len(log) == 8
+
+
 def test_an_answer_whose_client_hung_up_is_counted_as_paid(server):
     server.set_script(Script(latency={"median_s": 1.5}))
     with pytest.raises(TimeoutError):
