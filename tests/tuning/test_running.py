@@ -89,13 +89,13 @@ def test_where_company_costs_labels_the_sequence_ends_and_single_calls_stay(serv
 
 
 def test_a_shorter_text_is_taken_only_where_its_labels_stay(server, tmp_path):
-    lossy = sample(tmp_path / "lossy", COUNT, words=300)
+    lossy = sample(tmp_path / "lossy", 60, words=150)
     assert lossy.budgets
     server.set_script(script(lossy, spoiled=0.3))
     found = found_by(tuning(lossy, server.base_url, agreement=0.9, repeats=1))
     assert found.choice.chosen.way.max_tokens is None
     assert any(each.way.max_tokens for each in found.measured)
-    harmless = sample(tmp_path / "harmless", COUNT, words=300)
+    harmless = sample(tmp_path / "harmless", 60, words=150)
     server.set_script(script(harmless))
     chosen = found_by(tuning(harmless, server.base_url, agreement=0.9, repeats=1)).choice.chosen
     assert chosen.way.max_tokens == min(harmless.budgets)
