@@ -1,6 +1,6 @@
 """A backfill that is `kill -9`ed at random moments and launched again, against one that nobody disturbs.
 
-    python benchmarks/backfill_kill.py                       # 26 weeks x 3 classifiers, killed twice; about 4 minutes
+    python benchmarks/backfill_kill.py                       # 26 weeks x 3 classifiers, killed twice; 4 to 5 minutes
     python benchmarks/backfill_kill.py --weeks 6 --kills 1   # a minute
 
 Both run `semtel backfill` as a user does, each in its own folder against its own loopback server, side by side. A
