@@ -154,6 +154,19 @@ def test_the_cap_stops_within_a_partition_and_the_next_launch_goes_on(tmp_path, 
     assert planned(settings, instance).partitions == ()
 
 
+def test_spend_passes_a_cap_of_cost_by_no_more_than_the_calls_in_flight(tmp_path, instance, server):
+    settings = living_project(tmp_path, endpoints=remote(server, max_in_flight=2))
+    whole = planned(settings, instance).total["cost_usd"]
+    budget = budget_for(settings.storage, "first", None, whole / 2)
+    work, outcomes = catch_up(settings, instance, budget)
+    a_call = budget.spent().cost_usd / budget.spent().calls
+    assert work.left
+    assert work.stopped
+    assert budget.spent().calls == server.stats()["calls"] < 22
+    assert whole / 2 - a_call <= budget.spent().cost_usd <= whole / 2 + 2 * a_call
+    assert sum(outcome.labelled().cost_usd for step, outcome in outcomes.items() if step.classifier) <= whole / 2
+
+
 def test_a_run_launched_by_hand_stops_at_the_cap_of_its_launchpad(tmp_path, instance, server):
     settings = living_project(tmp_path, classifiers=["intent"], endpoints=remote(server, max_in_flight=2))
     defs = build_defs(settings)
