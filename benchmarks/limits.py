@@ -207,7 +207,7 @@ def main() -> None:
         time.sleep(given.wait)
         work(given.url, given.seconds, name=given.url, tasks=PROCESSES)
         return
-    seconds = given.seconds or {"known": 25.0, "knee": 20.0, "fairness": 40.0, "chance": 30.0}[given.what]
+    seconds = given.seconds or {"known": 25.0, "knee": 40.0, "fairness": 40.0, "chance": 30.0}[given.what]
     rows = []
     for seed in given.seeds:
         found = [{**row, "seed": seed} for row in measures[given.what](seconds, seed)]

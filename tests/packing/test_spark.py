@@ -26,8 +26,13 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
 
 @contextmanager
 def closing_session(sessions):
-    """Workers find this checkout's Python, and the session ends with the test."""
+    """Workers find this checkout's Python, and the session ends with the test.
+
+    Another test's Connect session may still be open: its variables would turn this one into a remote session, too.
+    """
     before = dict(os.environ)
+    for name in [name for name in before if name.startswith("SPARK_")]:
+        del os.environ[name]
     os.environ.update(environment())
     try:
         yield
