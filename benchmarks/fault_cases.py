@@ -19,7 +19,6 @@ from tests.requests.builders import AFTER, BEFORE, hash_of, prompt
 
 QUICK = {"median_s": 0.02, "sigma": 0.4}
 SHARE = 0.2
-STRAY_SHARE = 0.02  # of refusals by chance; a fifth is taken for a quota, and each retry-after is then obeyed
 BRIEF_TRICKLE_S = 0.5
 REASONS = {
     "error_500": "server_error (HTTP 500)",
@@ -45,7 +44,7 @@ def cases(rows: int = 10_000) -> dict[str, Script]:
     """Every fault alone, every kind of limit, every outage, dirty labels, and all together; quotas fit the rows."""
     per_minute = rows * 12
     limits = {"requests_per_minute": per_minute, "window_s": 1}
-    scripts = {kind: _faulty({kind: STRAY_SHARE if kind == "refused_429" else SHARE}) for kind in FAULT_KINDS}
+    scripts = {kind: _faulty({kind: SHARE}) for kind in FAULT_KINDS}
     scripts["knee"] = Script(latency={**QUICK, "full_speed": 32, "overload": 1.5})
     for headers in ("openai", "ten_second", "lying"):
         scripts[f"quota, {headers} headers"] = Script(latency=QUICK, limits={**limits, "headers": headers})

@@ -2,11 +2,10 @@
 
     python benchmarks/faults.py [--rows 10000] [--case NAME ...]
 
-One loopback server plays one script after the other (`fault_cases`): each of its faults at 20 % of the calls (chance
-refusals at 2 %), quotas that nobody told us with honest, odd and lying headers, outages, dirty labels, and all
-together. For each row the oracle computes from the script what had to happen; `wrong` counts what did not. Paid are
-the calls that a provider would bill: a reply that is cut or replaced on its way is paid for and useless, so those
-faults cost more than a call.
+One loopback server plays one script after the other (`fault_cases`): each of its faults at 20 % of the calls, quotas
+that nobody told us with honest, odd and lying headers, outages, dirty labels, and all together. For each row the oracle
+computes from the script what had to happen; `wrong` counts what did not. Paid are the calls that a provider would bill:
+a reply that is cut or replaced on its way is paid for and useless, so those faults cost more than a call.
 Hedging is off, so that every call can be accounted for. Takes about four minutes; the plot shows calls and paid
 calls per row.
 """

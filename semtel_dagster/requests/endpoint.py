@@ -98,7 +98,7 @@ class Endpoint:
         """A call was given up: another one had the answer."""
         self.concurrency.end(now, flight.began, flight.load, None)
         self.breaker.release(probe=flight.probe)
-        self.limiter.release()
+        self.limiter.release(flight.began)
 
     def end(self, flight: Flight, outcome: Outcome, now: float) -> None:
         """Learns from a call's end."""
@@ -115,7 +115,7 @@ class Endpoint:
             self.failed += 1
             self._count_tokens(outcome)
             self.breaker.succeed()
-            self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens))
+            self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens), flight.began)
         else:
             self._fail(flight, outcome, now)
 
@@ -127,7 +127,7 @@ class Endpoint:
         if self.breaker.fault:
             self.concurrency.restore()
         self.breaker.succeed()
-        self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens))
+        self.limiter.settle(flight.reserved, float(outcome.input_tokens + outcome.output_tokens), flight.began)
         self.timeout.answered(now - flight.began)
         self.concurrency.end(now, flight.began, flight.load, outcome.output_tokens)
 
@@ -147,7 +147,7 @@ class Endpoint:
 
     def _fail(self, flight: Flight, outcome: Outcome, now: float) -> None:
         self.failed += 1
-        self.limiter.release()
+        self.limiter.release(flight.began)
         if outcome.code == "timeout":
             self.timeout.timed_out()
         if outcome.kind is Kind.OVERLOADED:

@@ -12,6 +12,7 @@ from random import Random
 from semtel_dagster.requests.announced import Announced
 from semtel_dagster.requests.rate import LearnedRate
 from semtel_dagster.requests.suspicion import Suspicion
+from semtel_dagster.requests.trial import Trial, Verdict
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 4.0
@@ -52,6 +53,7 @@ class Limiter:
         self._probing = False
         self._call_tokens = 1.0
         self._suspicion = Suspicion()
+        self._trial = Trial()
         self._shared = tasks > 1
         self._announced = Announced(), Announced()
         self._second = 1.0
@@ -61,12 +63,19 @@ class Limiter:
         """The clock's time before which no call may go, in seconds."""
         return self._not_before
 
+    @property
+    def expects_chance(self) -> bool:
+        """Whether a trial has shown that the endpoint refuses a part of the calls at any rate."""
+        return self._suspicion.proven
+
     def wait(self, now: float) -> float:
         """Seconds until the next call may go; 0: now; infinite while a probe is under way."""
         if now < self._not_before:
             return self._not_before - now
-        if self._probing:
+        if self._probing or self._trial.full:
             return inf
+        if self._trial.under_way:
+            return 0.0
         return max(self.requests.wait(now), self.tokens.wait(now))
 
     def reserve(self, now: float, tokens: float) -> None:
@@ -74,6 +83,8 @@ class Limiter:
         if self._not_before > -inf:
             self._resume(now)
         self._sent += 1
+        if self._trial.under_way:
+            self._trial.send()
         if self._sent == FEW:
             self._few_until = now
         self._suspicion.send(below=not self.requests.at_limit)
@@ -89,16 +100,20 @@ class Limiter:
                 if factor != 1.0:
                     rate.scale(factor)
 
-    def settle(self, reserved: float, used: float) -> None:
+    def settle(self, reserved: float, used: float, sent_at: float) -> None:
         """Puts right what a call really used, in tokens, and takes note that it was accepted."""
+        if self._trial.concerns(sent_at):
+            self._take(self._trial.accept(sent_at))
         if self._probing:
             self._probing, self._asked_until = False, -inf
         if used:
             self.tokens.give_back(reserved - used)
 
-    def release(self) -> None:
+    def release(self, sent_at: float) -> None:
         """A call ended without a verdict about limits."""
         self._probing = False
+        if self._trial.concerns(sent_at):
+            self._trial.release(sent_at)
 
     def refuse(
         self,
@@ -124,13 +139,20 @@ class Limiter:
             Whether this refusal began a new event.
         """
         was_probe, self._probing = self._probing, False
+        verdict = self._trial.refuse(now, sent_at) if self._trial.concerns(sent_at) else None
         by_tokens = dimension == "tokens"
         learns = dimension != "load"
         new_event = sent_at >= self._event_at and not was_probe
         again = self._event_at > -inf and sent_at <= self._few_until
-        if new_event:
+        if verdict is not None:
+            new_event = verdict is Verdict.LIMIT
+            self._take(verdict)
+        elif new_event:
             rate = self.tokens if by_tokens else self.requests
-            new_event = self._is_sign(rate, exhausted=exhausted or again)
+            usual = rate.calls_between
+            new_event = self._is_sign(rate, exhausted=exhausted or (again and not self._suspicion.proven))
+            if new_event and learns:
+                self._trial.event(self._sent, usual)
         self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
         self.tokens.refuse(tokens, new_event=new_event and by_tokens, now=now)
         if new_event or was_probe:
@@ -140,6 +162,11 @@ class Limiter:
             self._event_at = now if new_event else self._event_at
             self._pause(now, retry_after)
         return new_event
+
+    def _take(self, verdict: Verdict) -> None:
+        """A trial's verdict: chance, whose share is known now, or a limit, which was right as it was."""
+        if verdict is Verdict.CHANCE:
+            self._suspicion.prove(self._trial.share_refused)
 
     def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""
@@ -168,3 +195,5 @@ class Limiter:
         self.tokens.resume(now, self._call_tokens, most=self._announced[1].per_second)
         self._not_before = self._asked_until = -inf
         self._sent, self._few_until = 0, inf
+        if self._trial.due and not self._shared:
+            self._trial.begin(now)

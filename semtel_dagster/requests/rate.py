@@ -110,6 +110,13 @@ class LearnedRate:
         return self._plateau < inf and (self._tasks > 1 or self._age > self._hold / 2)
 
     @property
+    def calls_between(self) -> float:
+        """Units that usually go between two events once the limit is known."""
+        return (
+            CALLS_BETWEEN_PROBES if self._plateau == inf else min(CALLS_BETWEEN_PROBES, self._plateau * LONGEST_HOLD_S)
+        )
+
+    @property
     def _hold(self) -> float:
         if self._plateau in (inf, 0.0):
             return SHORTEST_HOLD_S

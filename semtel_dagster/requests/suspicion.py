@@ -10,9 +10,12 @@ from math import log
 PRIOR_STRAYS = 0.3
 PRIOR_CALLS = 100.0
 MOST_BY_CHANCE = 0.05
+MOST_PROVEN = 0.5
+PROVEN_CALLS = 150.0
+CLEARLY_MORE = 0.25
+SURE_OF_PROVEN = 9.0
 MEMORY_CALLS = 2000.0
 LEAST_AT_LIMIT = 0.25
-MOST_AT_LIMIT = 0.6
 SURE_AT_LIMIT = 4.0
 SURE_OF_SHARED = 3.0
 SURE = 5.5
@@ -31,21 +34,33 @@ class Suspicion:
     very first calls.
     """
 
-    __slots__ = ("_calls", "_pending", "_score", "_strays")
+    __slots__ = ("_calls", "_most", "_pending", "_score", "_strays")
 
     def __init__(self) -> None:
         """Expects about three refusals by chance in a thousand calls."""
         self._score = self._calls = self._strays = self._pending = 0.0
+        self._most = MOST_BY_CHANCE
 
     @property
     def chance(self) -> float:
         """Share of calls that are refused by chance."""
-        return min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), MOST_BY_CHANCE)
+        return min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), self._most)
 
     @property
     def often(self) -> bool:
         """Whether so many are that a lone refusal says nothing."""
         return self.chance > OFTEN
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is known that chance refuses more than a few calls in a hundred."""
+        return self._most > MOST_BY_CHANCE
+
+    def prove(self, share: float) -> None:
+        """Takes in that this share of calls was refused by chance (see `trial`)."""
+        self._most = MOST_PROVEN
+        self._calls, self._strays = PROVEN_CALLS, PROVEN_CALLS * share
+        self._score = self._pending = 0.0
 
     def send(self, *, below: bool) -> None:
         """A call goes, well below the limit or not."""
@@ -55,8 +70,7 @@ class Suspicion:
                 self._calls /= 2
                 self._strays /= 2
         if self._score:
-            chance = self.chance
-            self._score += log((1 - _at_limit(chance)) / (1 - chance))
+            self._score += _of_accepted(self.chance)
             if self._score <= 0:
                 self._score = self._pending = 0.0
 
@@ -74,9 +88,13 @@ class Suspicion:
         """
         chance = self.chance
         self._score += log(_at_limit(chance) / chance)
+        if self.proven:  # where a refusal says little, what its sending took for an accepted call counts
+            self._score -= _of_accepted(chance)
         unknown = min(SURE_AT_LIMIT + self._calls / CALLS_TO_TRUST, SURE_OF_UNKNOWN)
         at_limit = SURE_OF_SHARED if shared else SURE_AT_LIMIT
         enough = at_limit if not below else SURE if known else unknown
+        if self.proven:
+            enough = SURE_OF_PROVEN
         if exhausted or self._score >= enough:
             self._strays -= self._pending  # they were signs, too
             self._score = self._pending = 0.0
@@ -87,6 +105,11 @@ class Suspicion:
         return False
 
 
+def _of_accepted(chance: float) -> float:
+    """What a call that is not refused says for the limit: less than nothing."""
+    return log((1 - _at_limit(chance)) / (1 - chance))
+
+
 def _at_limit(chance: float) -> float:
     """The share of calls that a limit refuses, at least, as the test supposes it."""
-    return min(max(LEAST_AT_LIMIT, 4 * chance), MOST_AT_LIMIT)
+    return max(LEAST_AT_LIMIT, chance + CLEARLY_MORE if chance > MOST_BY_CHANCE else 0.0)

@@ -100,6 +100,26 @@ def test_a_quota_is_found_and_used_though_calls_are_refused_by_chance(by_chance,
     assert sorted(refused)[1] < by_chance + 0.02
 
 
+@pytest.mark.parametrize("says", ["exact", "seconds", "nothing"])
+def test_a_fifth_of_the_calls_refused_by_chance_does_not_make_the_endpoint_crawl(says):
+    rates, refused = [], []
+    for seed in (11, 12, 13):
+        one = Client(Limiter(random=Random(seed)), AdaptiveConcurrency(16, 64))
+        simulate(Server(says=says, by_chance=0.2, median=0.4), [one], 90, seed)
+        rates.append(one.rate(60, 90))
+        refused.append(one.share_refused())
+    assert sorted(rates)[1] > 0.7 * 64 / 0.4 / 1.08
+    assert sorted(refused)[1] < 0.25
+
+
+@pytest.mark.parametrize("per_second", [1.0, 20.0, 100.0])
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("says", ["exact", "seconds"])
+def test_a_quota_is_never_taken_for_chance(per_second, fixed, says):
+    one = against(Quota(lambda now: per_second, 1.0, fixed=fixed), says=says)
+    assert not one.limiter.expects_chance
+
+
 @pytest.mark.parametrize("per_second", [200.0, pytest.param(800.0, marks=pytest.mark.slow)])
 def test_processes_that_join_later_get_their_share(per_second):
     indices = []
@@ -251,7 +271,7 @@ def test_a_long_wait_is_probed_by_single_calls():
     assert 3.9 <= limiter.wait(now + 0.1) <= 4.5
     now = limiter.not_before
     limiter.reserve(now, 1)
-    limiter.settle(1, 1)
+    limiter.settle(1, 1, now)
     assert limiter.wait(now + 0.2) < 0.2
 
 
@@ -264,7 +284,7 @@ def test_tokens_are_reserved_and_settled():
             now += wait
             continue
         limiter.reserve(now, 400)
-        limiter.settle(400, 100)
+        limiter.settle(400, 100, now)
         sent += 100
     assert 0.97 * 60_000 < sent < 1.03 * 60_000
 

@@ -75,3 +75,13 @@ def test_of_several_processes_each_answers_to_a_single_refusal_though_it_met_str
     suspicion = Suspicion()
     calls(suspicion, 400, lambda number: number % 130 == 50)
     assert calls(suspicion, 1, lambda number: True, below=False, shared=True) == [0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2])
+@pytest.mark.parametrize("seed", range(4))
+def test_chance_that_a_trial_proved_is_rarely_mistaken_and_a_limit_still_found(share, seed):
+    suspicion, random = Suspicion(), Random(seed)
+    suspicion.prove(share)
+    assert len(calls(suspicion, 5000, lambda number: random.random() < share)) <= 5
+    signs = calls(suspicion, 400, lambda number: random.random() < share + 0.5)
+    assert signs[0] < 100

@@ -153,7 +153,7 @@ def simulate(
             sent_at, integral = data
             server.in_flight -= 1
             client.answered.append(now)
-            client.limiter.settle(100.0, 100.0)
+            client.limiter.settle(100.0, 100.0, sent_at)
             client.concurrency.end(now, sent_at, integral, 5)
         pump(who, now)
 

@@ -1,0 +1,152 @@
+"""Whether an endpoint refuses because of a limit, or a part of the calls at any rate: a trial tells.
+
+Belongs here: when a trial is due, and its verdict. What follows from it belongs in `limiter`, telling single refusals
+apart in `suspicion`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+
+FIRST_CALLS, MOST_REFUSED_FIRST = 8, 5
+CALLS, MOST_REFUSED = 16, 8
+MOST_BEFORE = 64
+SHORT = 0.7
+FADE = 0.8
+USUAL_FADE = 0.85
+DUE = 2.9
+PATIENCE = 4.0
+MOST_PATIENCE = 1e6
+
+
+class Verdict(Enum):
+    """What a trial has shown so far."""
+
+    OPEN = "open"
+    LIMIT = "limit"
+    CHANCE = "chance"
+
+
+class Trial:
+    """Sends a few calls as fast as they go, and looks how many are refused after the first refusal.
+
+    A learned limit is met once in a while, well beyond it. Where event follows event after a few calls, each lowering
+    the rate further, either the quota has all but gone or the endpoint refuses a part of the calls whatever the rate,
+    and the events were mistakes. Beyond a limit one refusal follows the other, since nothing is left; by chance the
+    next call is accepted as probably as any other. So calls count from the first refusal on: what a bucket still holds
+    goes before. A trial that meets a limit costs about ten refusals, and the next one then waits four times as long.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_before",
+        "_due",
+        "_from",
+        "_passed",
+        "_patience",
+        "_refused",
+        "_sent",
+        "_since",
+        "_usual",
+    )
+
+    def __init__(self) -> None:
+        """No trial is due."""
+        self._due = self._usual = 0.0
+        self._patience = 1.0
+        self._since = self._from = inf
+        self._before = self._passed = self._sent = self._accepted = self._refused = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next call should begin one."""
+        return not self.under_way and self._due >= DUE * self._patience
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one is."""
+        return self._since < inf
+
+    @property
+    def full(self) -> bool:
+        """Whether other calls have to wait for what comes of those that were sent."""
+        if not self.under_way:
+            return False
+        if self._from == inf:
+            return self._before - self._passed >= FIRST_CALLS
+        return self._sent >= (FIRST_CALLS if self._accepted + self._refused < FIRST_CALLS else CALLS)
+
+    @property
+    def share_refused(self) -> float:
+        """Of the calls that counted in the last trial."""
+        return self._refused / max(self._refused + self._accepted, 1)
+
+    def event(self, calls: int, usual: float) -> None:
+        """An event began.
+
+        Args:
+            calls: Sent since the one before. None but the last refused: its quota is still used up.
+            usual: As many as usually go between two where the limit is known.
+        """
+        self._usual = max(usual, USUAL_FADE * self._usual)
+        if calls <= 1:
+            self._due = max(self._due - 1.0, 0.0)
+        elif calls < SHORT * self._usual:
+            self._due = self._due * (FADE if self._patience == 1.0 else 1.0) + 1.0
+        else:
+            self._due /= 2
+
+    def begin(self, now: float) -> None:
+        """The calls from now on belong to it."""
+        self._since, self._from = now, inf
+        self._before = self._passed = self._sent = self._accepted = self._refused = 0
+
+    def send(self) -> None:
+        """A call goes."""
+        if self._from == inf:
+            self._before += 1
+        else:
+            self._sent += 1
+
+    def concerns(self, sent_at: float) -> bool:
+        """Whether a call that was sent then belongs to a trial that is under way."""
+        return sent_at >= self._since
+
+    def accept(self, sent_at: float) -> Verdict:
+        """One of its calls was accepted."""
+        if sent_at >= self._from:
+            self._accepted += 1
+        elif self._from == inf:
+            self._passed += 1
+        return self._judge()
+
+    def refuse(self, now: float, sent_at: float) -> Verdict:
+        """One of its calls was refused."""
+        if sent_at >= self._from:
+            self._refused += 1
+        elif self._from == inf:
+            self._from = now
+        return self._judge()
+
+    def release(self, sent_at: float) -> None:
+        """One of its calls ended without a verdict about limits; another one may go."""
+        if sent_at >= self._from:
+            self._sent -= 1
+        else:
+            self._before -= 1
+
+    def _judge(self) -> Verdict:
+        decided = self._refused + self._accepted
+        if self._refused > (MOST_REFUSED_FIRST if decided <= FIRST_CALLS else MOST_REFUSED):
+            self._patience = min(self._patience * PATIENCE, MOST_PATIENCE)
+            verdict = Verdict.LIMIT
+        elif decided >= CALLS:
+            self._patience = 1.0
+            verdict = Verdict.CHANCE
+        elif self._passed < MOST_BEFORE or self._from < inf:
+            return Verdict.OPEN
+        else:
+            verdict = Verdict.OPEN  # nothing was refused, so there is nothing to tell apart
+        self._since, self._due = inf, 0.0
+        return verdict
