@@ -15,6 +15,8 @@ COOLING_SHARE = 0.1  # of the outage so far: what an endpoint's return may go un
 FIRST_COOLING_S = 0.5
 LONGEST_COOLING_S = 5.0
 LEAST_TIMEOUT_S = 2.0
+CUT_MEMORY = 0.1
+MOST_CUT = 0.5
 
 
 class Breaker:
@@ -95,7 +97,9 @@ class AdaptiveTimeout:
     """How long a call may take: far beyond what calls usually take, and never beyond the setting.
 
     Latencies are about log-normal, so mean and deviation are kept of the logarithm; the timeout is twice the value
-    five deviations out. A timeout censors what it cuts, so each one widens the next until answers come again.
+    five deviations out. A timeout censors what it cuts: where most calls are cut the endpoint has become slow, and each
+    one widens the next until answers come again; a few among many answers are calls that hang, for which all others
+    need not wait longer. A row that was cut gets twice the time at its next try, should its answer be a long one.
     """
 
     def __init__(self, longest: float) -> None:
@@ -105,14 +109,14 @@ class AdaptiveTimeout:
         self._variance = 0.25
         self._count = 0
         self._widen = 1.0
+        self._cut = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """The timeout of the next call."""
+    def seconds(self, tries: int = 0) -> float:
+        """The timeout of the next call, for a row that failed so many times."""
         if self._count < 20:
             return self._longest
         expected = 2 * exp(self._mean + 5 * sqrt(self._variance)) * self._widen
-        return min(max(expected, LEAST_TIMEOUT_S), self._longest)
+        return min(max(expected, LEAST_TIMEOUT_S) * 2.0**tries, self._longest)
 
     @property
     def straggling(self) -> float:
@@ -131,7 +135,10 @@ class AdaptiveTimeout:
         if self._count > 1:
             self._variance = max((1 - share) * (self._variance + share * difference * difference), 0.01)
         self._widen = max(1.0, self._widen * 0.98)
+        self._cut *= 1 - CUT_MEMORY
 
     def timed_out(self) -> None:
         """Learns from a call that was cut."""
-        self._widen = min(self._widen * 1.5, 64.0)
+        self._cut += CUT_MEMORY * (1 - self._cut)
+        if self._cut > MOST_CUT:
+            self._widen = min(self._widen * 1.5, 64.0)

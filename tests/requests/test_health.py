@@ -68,11 +68,11 @@ def test_a_late_failure_of_another_call_does_not_prolong_the_cooling():
 
 def test_the_timeout_follows_what_calls_take():
     timeout, random = AdaptiveTimeout(60.0), Random(1)
-    assert timeout.seconds == 60.0
+    assert timeout.seconds() == 60.0
     latencies = [random.lognormvariate(-0.7, 0.4) for _ in range(500)]
     for latency in latencies:
         timeout.answered(latency)
-    assert max(latencies) < timeout.seconds < 20
+    assert max(latencies) < timeout.seconds() < 20
     late = sum(latency > timeout.straggling for latency in latencies)
     assert late < 15
 
@@ -81,7 +81,25 @@ def test_timeouts_widen_the_timeout_up_to_the_setting():
     timeout = AdaptiveTimeout(30.0)
     for _ in range(50):
         timeout.answered(0.1)
-    before = timeout.seconds
+    before = timeout.seconds()
     for _ in range(20):
         timeout.timed_out()
-    assert before < timeout.seconds <= 30.0
+    assert before < timeout.seconds() <= 30.0
+
+
+def test_calls_that_hang_among_many_answers_do_not_widen_it():
+    timeout, random = AdaptiveTimeout(60.0), Random(2)
+    for _ in range(2000):
+        if random.random() < 0.2:
+            timeout.timed_out()
+        else:
+            timeout.answered(0.1 * random.lognormvariate(0, 0.4))
+    assert timeout.seconds() < 4
+
+
+def test_a_row_that_was_cut_gets_twice_the_time_up_to_the_setting():
+    timeout = AdaptiveTimeout(30.0)
+    for _ in range(50):
+        timeout.answered(0.1)
+    assert timeout.seconds(1) == 2 * timeout.seconds()
+    assert timeout.seconds(9) == 30.0
