@@ -1,6 +1,7 @@
 """Compression by rule: tokens saved, labels moved, and the price from which its time pays.
 
     python benchmarks/compression.py [--conversations 300]
+    python benchmarks/compression.py --perplexity, or --sentences    (benchmarks/perplexity.py)
 
 Real conversations of shared/data: ShareGPT, the same behind the system prompt of an app (made up), programmers
 (RealHumanEval), and long Chinese ones (RecLLMSim). Each rule alone and all together on whole conversations, and all
@@ -26,7 +27,7 @@ sys.path.insert(0, str(CHECKOUT))
 import polars as pl  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
-from benchmarks import own_answers  # noqa: E402
+from benchmarks import own_answers, perplexity  # noqa: E402
 from benchmarks.own_answers import RESULTS, Judge, Labels, agreement, markdown, shown  # noqa: E402
 from semtel_dagster.engines.polars import PolarsEngine  # noqa: E402
 from semtel_dagster.prompts.loader import load_classifiers  # noqa: E402
@@ -103,8 +104,20 @@ class Trial:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--conversations", type=int, default=300)
+    parser.add_argument("--conversations", type=int, help="of each set; 300, with --perplexity 40")
+    parser.add_argument("--perplexity", action="store_true", help="by a language model: see benchmarks/perplexity.py")
+    parser.add_argument("--sentences", action="store_true", help="by sentences: see benchmarks/perplexity.py")
+    parser.add_argument("--model", help="--perplexity: a GGUF file; unset: SmolLM2-135M")
+    parser.add_argument("--store", type=Path, default=RESULTS / "surprisals.jsonl", help="--perplexity: what was read")
+    parser.add_argument("--seconds", type=float, default=3600, help="--perplexity: of reading; then run it again")
     arguments = parser.parse_args()
+    if arguments.perplexity:
+        print(perplexity.measure(arguments.conversations or 40, arguments.model, arguments.store, arguments.seconds))
+        return
+    arguments.conversations = arguments.conversations or 300
+    if arguments.sentences:
+        print(perplexity.sentences(arguments.conversations))
+        return
     trials = [
         trial
         for data, conversations in conversations_of(arguments.conversations)

@@ -16,24 +16,11 @@ from semtel_dagster.loopback.faults import FaultDraw
 from semtel_dagster.loopback.mishaps import BILLED
 from semtel_dagster.loopback.script import FAULT_KINDS, ROW_FAULTS, Script
 from tests.requests.builders import AFTER, BEFORE, hash_of, prompt
+from tests.requests.reasons import REASONS
 
 QUICK = {"median_s": 0.02, "sigma": 0.4}
 SHARE = 0.2
 BRIEF_TRICKLE_S = 0.5
-REASONS = {
-    "error_500": "server_error (HTTP 500)",
-    "error_503": "overloaded (HTTP 503)",
-    "hang": "timeout",
-    "reset": "connection_lost",
-    "cut": "connection_lost",
-    "truncated": "poisoned_reply (HTTP 200)",
-    "html_200": "poisoned_reply (HTTP 200)",
-    "html_502": "server_error (HTTP 502)",
-    "filtered_400": "content_filter (HTTP 400)",
-    "filtered_200": "content_filter (HTTP 200)",
-    "context_length": "context_length (HTTP 400)",
-    "invalid_422": "unprocessable (HTTP 422)",
-}
 HARMLESS = {None, "trickle", "content_type"}
 UNUSABLE = BILLED - {"trickle", "content_type"}
 PROMPT = prompt(max_tokens=400)  # long enough that no dirty answer is cut

@@ -29,12 +29,13 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fault_cases import PROMPT, REASONS, mixed
+from benchmarks.fault_cases import PROMPT, mixed
 from benchmarks.readings import open_files, os_threads, resident_mb, slope
 from semtel_dagster.loopback.process import LoopbackServer, serve
 from semtel_dagster.requests import classify
 from semtel_dagster.requests.worker import Worker
 from tests.requests.builders import batches, endpoint, plan
+from tests.requests.reasons import REASONS
 
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_SHARE = 0.2

@@ -18,6 +18,7 @@ from semtel_dagster.requests.check import check_endpoint
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Settings
 from semtel_dagster.sources.weeks import source_weeks
+from semtel_dagster.surprisal.gguf import GgufScorer
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def diagnose(settings: Settings) -> list[Finding]:
         ("source", _source),
         ("prompts", _prompts),
         ("endpoints", _endpoints),
+        ("compression", _compression),
     )
     findings: list[Finding] = []
     for about, look in parts:
@@ -106,6 +108,14 @@ def _size(prompt: CompiledPrompt, settings: Settings) -> str:
     ratios = [(price.cached_input or 0.0) / price.input for price in prices]
     cache = caching.describe(prompt, max(ratios, default=caching.USUAL_PRICE_RATIO))
     return f"{size}, {cache}" if cache else size
+
+
+def _compression(settings: Settings) -> Iterator[Finding]:
+    if (perplexity := settings.compress.perplexity) is None:
+        return
+    model = GgufScorer(perplexity.model, perplexity.context).load()
+    says = f"{perplexity.model}, {model.context:,} tokens at once; about {perplexity.keep:.0%} of the tokens stay"
+    yield Finding("compression", True, says)
 
 
 def _endpoints(settings: Settings) -> Iterator[Finding]:

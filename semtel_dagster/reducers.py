@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LosslessRule: TypeAlias = Literal["boilerplate", "repeats", "code", "logs", "blobs", "white_space"]
 LOSSLESS_RULES: tuple[LosslessRule, ...] = get_args(LosslessRule)
+BY_SENTENCE = ("sentences", "perplexity")  # in the column `truncation`, beside the rules
 
 
 class ReducerSection(BaseModel):
@@ -71,6 +72,38 @@ class BatchSettings(ReducerSection):
     price_factor: float = Field(0.5, gt=0, le=1, description="a batch's price, as a part of the endpoint's price")
 
 
+class SentenceSettings(ReducerSection):
+    """Sentences in the middle of long messages give way to dots, chosen by chance (`stages.compress_sentences`).
+
+    Marks, the first sentence of every turn, and both ends of the first request and of the last turns always stay; a
+    block of code stays or goes whole.
+    """
+
+    keep: float = Field(0.5, gt=0, lt=1, description="share of a conversation's tokens that stays")
+    min_tokens: int = Field(200, ge=0, description="no conversation is shortened below so many tokens")
+    last_turns: int = Field(2, ge=0, description="at the end, whose both ends stay, as those of the first request")
+    end_tokens: int = Field(120, ge=0, description="tokens at each end of these turns that stay")
+
+
+class PerplexitySettings(SentenceSettings):
+    """As `sentences`, but those go that a language model could have guessed.
+
+    The model is a GGUF file of one's own, computed in this process by llama.cpp (extra `compress`); it reads every
+    token of what may fit the budget of `truncate`, which takes time.
+    """
+
+    model: str = Field(description="a GGUF file with a causal language model; a small one will do")
+    context: int = Field(1024, ge=128, le=131_072, description="tokens that the model sees at once, at most")
+    threads: int = Field(1, ge=1, description="more are faster on an idle machine, and cost more CPU on a busy one")
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_file(cls, model: str) -> str:
+        if not model.strip() or "://" in model:
+            raise ValueError("compress.perplexity.model is the path of a GGUF file on this machine")
+        return model
+
+
 class CompressSettings(ReducerSection):
     """What repeats or says nothing is shortened by rule before a transcript is cut (`stages.compress`).
 
@@ -83,6 +116,8 @@ class CompressSettings(ReducerSection):
     lossless: tuple[LosslessRule, ...] = Field((), description="rules by name; true: all of them")
     code_lines: int = Field(6, ge=1, description="code: lines kept at each end of a longer block")
     boilerplate_conversations: int = Field(20, ge=2, description="boilerplate: in so many conversations of the week")
+    sentences: SentenceSettings | None = Field(None, description="after the rules, sentences chosen by chance go")
+    perplexity: PerplexitySettings | None = Field(None, description="after the rules, sentences easily guessed go")
 
     @field_validator("lossless", mode="before")
     @classmethod
@@ -96,10 +131,16 @@ class CompressSettings(ReducerSection):
     def _in_order(cls, rules: tuple[LosslessRule, ...]) -> tuple[LosslessRule, ...]:
         return tuple(rule for rule in LOSSLESS_RULES if rule in rules)
 
+    @model_validator(mode="after")
+    def _one_by_sentence(self) -> CompressSettings:
+        if self.sentences and self.perplexity:
+            raise ValueError("set sentences or perplexity, not both: each shortens to its own keep")
+        return self
+
     @property
     def is_on(self) -> bool:
         """Whether any text is shortened."""
-        return bool(self.lossless)
+        return bool(self.lossless or self.sentences or self.perplexity)
 
 
 class CascadeSettings(ReducerSection):

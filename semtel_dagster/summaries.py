@@ -21,6 +21,7 @@ from semtel_dagster.identity import data_fingerprint, preparation_fingerprint
 from semtel_dagster.reporting.charts import share_chart_png
 from semtel_dagster.requests.plan import plan_for
 from semtel_dagster.settings import Price, Settings
+from semtel_dagster.surprisal.gguf import SPENT
 from semtel_dagster.tables import WAS_COMPRESSED, WAS_CUT
 
 Metadata = Mapping[str, Any]
@@ -159,7 +160,9 @@ def _truncated_conversations(frame: Frame) -> Metadata:
             compressed=done.str.contains(WAS_COMPRESSED).cast(nw.Int64).sum(),
         )
     )
-    return {name: value for name, value in figures.items() if name != "compressed" or value}
+    spent = SPENT.take()  # by this process: tasks of a cluster tell nobody
+    told = {"perplexity_tokens": spent.tokens, "perplexity_seconds": round(spent.seconds, 1)} if spent.tokens else {}
+    return {name: value for name, value in figures.items() if name != "compressed" or value} | told
 
 
 def _duplicate_groups(frame: Frame) -> Metadata:

@@ -6,11 +6,11 @@ Partition columns (`week`, `classifier`) come from the path and are not part of 
 
 import pyarrow as pa
 
-from semtel_dagster.reducers import LOSSLESS_RULES
+from semtel_dagster.reducers import BY_SENTENCE, LOSSLESS_RULES
 
 # Patterns of the column `truncation`.
 WAS_CUT = "(?:message|head|tail|last_turns)$"
-WAS_COMPRESSED = "|".join(LOSSLESS_RULES)
+WAS_COMPRESSED = "|".join((*LOSSLESS_RULES, *BY_SENTENCE))
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MESSAGES = pa.large_list(pa.struct([("role", pa.large_string()), ("content", pa.large_string())]))
 

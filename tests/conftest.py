@@ -1,8 +1,26 @@
-"""Fixtures that several rooms' tests share: a project that is all labelled, copied for each test that changes it."""
+"""Fixtures that several rooms' tests share: a labelled project, copied for each test that changes it; the command."""
+
+import sqlite3
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from tests.command import semtel_here
 from tests.living import copy_of, labelled_template, local_instance
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dagster_does_not_wait_for_the_disk():
+    """Its SQLite files outlive a killed process as before, but not a power cut: half of a graph test's time."""
+
+    def at_once(connection, _):
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", at_once)
+    yield
+    event.remove(Engine, "connect", at_once)
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +35,10 @@ def labelled(template, tmp_path):
     settings = copy_of(template, tmp_path)
     with local_instance(tmp_path) as opened:
         yield settings, opened
+
+
+@pytest.fixture
+def semtel(tmp_path, capsys):
+    """Runs the command in the test's folder; gives its exit code and what it printed."""
+    with semtel_here(tmp_path, capsys) as run:
+        yield run

@@ -11,6 +11,7 @@ import polars as pl
 import yaml
 
 from semtel_dagster.definitions import build_defs
+from semtel_dagster.jobs import REPORT_JOB
 from semtel_dagster.runs import Outcome, run_all, steps_of
 from semtel_dagster.settings import Settings, load_settings
 
@@ -45,12 +46,14 @@ def project(folder: Path, conversations: list[dict[str, object]], **fields: obje
     return load_settings(folder / "semtel.yaml")
 
 
-def run_weeks(settings: Settings, *weeks: str, instance: dg.DagsterInstance | None = None) -> list[Outcome]:
-    """Every step of the weeks for every classifier, through Dagster."""
-    defs = build_defs(settings)
-    classifiers = list(settings.classifiers)
+def run_weeks(
+    settings: Settings, *weeks: str, instance: dg.DagsterInstance | None = None, report: bool = True
+) -> list[Outcome]:
+    """Every step of the weeks for every classifier, through Dagster; reports take time and may be left out."""
+    steps = [step for step in steps_of(weeks or (FIRST_WEEK,), list(settings.classifiers))
+             if report or step.job != REPORT_JOB]  # fmt: skip
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as opened:
-        ran = run_all(steps_of(weeks or (FIRST_WEEK,), classifiers), defs, opened)
+        ran = run_all(steps, build_defs(settings), opened)
         return [outcome for _, outcome in ran if outcome]
 
 

@@ -1,34 +1,19 @@
 """`semtel plan`, `backfill` and `diff` as a user meets them; in this process, since each start takes seconds."""
 
 import json
-import sys
-import warnings
-from types import SimpleNamespace
 
 import pytest
 
-from semtel_dagster import cli
 from tests.living import WEEKS, copy_of, edit, living_project
 
 OLD, NEW = WEEKS
 CHANGE = ("Knows the basic words and goals", "Knows the basic words")
 
 
-@pytest.fixture
-def semtel(tmp_path, monkeypatch, capsys):
-    """Runs the command in the test's folder; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def beside_the_project(semtel, tmp_path, monkeypatch):
+    """The instance that labelled projects have."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "instance"))
-    monkeypatch.delenv("SEMTEL_SETTINGS", raising=False)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["semtel", *arguments])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return SimpleNamespace(returncode=ended.value.code or 0, stdout=printed.out, stderr=printed.err)
-
-    return run
 
 
 @pytest.fixture

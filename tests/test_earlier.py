@@ -36,7 +36,7 @@ def asked(settings, week):
 @pytest.fixture(scope="module")
 def two_weeks(tmp_path_factory):
     settings = weeks(tmp_path_factory.mktemp("two"), 1)
-    run_weeks(settings, FIRST, SECOND)
+    run_weeks(settings, FIRST, SECOND, report=False)
     return settings
 
 
@@ -48,7 +48,7 @@ def test_only_what_no_earlier_week_had_is_asked(two_weeks):
 @pytest.mark.slow
 def test_without_earlier_weeks_a_text_that_resembles_one_is_asked(tmp_path):
     settings = weeks(tmp_path, 0)
-    run_weeks(settings, FIRST, SECOND)
+    run_weeks(settings, FIRST, SECOND, report=False)
     assert asked(settings, SECOND) == 2
 
 
@@ -66,14 +66,14 @@ def test_the_earlier_representative_stands_for_the_text_with_its_own_row(two_wee
 @pytest.mark.slow
 def test_a_week_that_is_not_there_is_passed_over(tmp_path):
     settings = weeks(tmp_path, 3)
-    run_weeks(settings, SECOND)
+    run_weeks(settings, SECOND, report=False)
     assert of_week(settings, "distinct_conversations", SECOND).height == 2
 
 
 @pytest.mark.slow
 def test_the_same_text_in_a_later_week_stands_for_itself(tmp_path):
     settings = weeks(tmp_path, 2, third=[conversation(6, RENT, REPLY, day=20), conversation(7, SOUP, REPLY, day=21)])
-    run_weeks(settings, FIRST, SECOND, THIRD)
+    run_weeks(settings, FIRST, SECOND, THIRD, report=False)
     groups = of_week(settings, "duplicate_groups", THIRD)
     assert groups.select("conversation_id", "representative_id", "kind").sort("conversation_id").rows() == [
         ("c0006", "c0006", "representative"),

@@ -1,6 +1,5 @@
 """Ctrl-C, termination and `kill -9` in the middle of a run: it stops soon, and nothing is paid for twice."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
+from tests.command import bare_environment
 from tests.pipeline import conversation, project, run_weeks
 
 ROWS = 200
@@ -17,12 +17,10 @@ IN_FLIGHT = 8
 
 
 def start(folder):
-    ours = ("SEMTEL_", "DAGSTER_", "OPENAI_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.Popen(
         [sys.executable, "-m", "semtel_dagster", "run"],
         cwd=folder,
-        env=environment,
+        env=bare_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

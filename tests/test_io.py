@@ -9,7 +9,7 @@ from tests.pipeline import FIRST_WEEK, conversation, project, run_weeks, table
 
 def test_an_asset_of_ones_own_reads_and_writes_polars_frames(tmp_path):
     settings = project(tmp_path, [conversation(n, f"question {n * 17}", "answer") for n in range(7)])
-    run_weeks(settings)
+    run_weeks(settings, report=False)
     ours = build_defs(settings)
     weekly = ours.resolve_asset_graph().get(dg.AssetKey("sampled_conversations")).partitions_def
 

@@ -2,30 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import openai
-import uvloop
-from measuring import OPTIONS, main, messages
-
-
-def ask(base_url: str, texts: list[str], in_flight: int) -> int:
-    async def all_of_them() -> int:
-        async with openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=120) as client:
-            rest = iter(texts)
-
-            async def worker() -> int:
-                answered = 0
-                for said in rest:
-                    reply = await client.chat.completions.create(model="m", messages=messages(said), **OPTIONS)
-                    answered += bool(reply.choices[0].message.content)
-                return answered
-
-            return sum(await asyncio.gather(*(worker() for _ in range(in_flight))))
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(all_of_them())
-
+from ask_openai import client_over
+from measuring import main
 
 if __name__ == "__main__":
-    main(ask)
+    main(client_over(lambda: None))

@@ -14,7 +14,7 @@ from semtel_dagster import tables
 from semtel_dagster.batches.batch import Batch, endpoint_in_tables
 from semtel_dagster.requests.body import BodyTemplate
 from semtel_dagster.requests.outcome import Kind, Outcome
-from semtel_dagster.requests.reply import read_reply
+from semtel_dagster.requests.reply import UNREADABLE, read_reply
 
 FINAL_FAULTS = frozenset({"content_filter", "context_length", "model_refusal"})
 """Faults of a conversation itself. Any other may be the batch's (a wrong deployment, say), so it is asked online."""
@@ -50,7 +50,7 @@ def read_result(line: bytes) -> tuple[str, Outcome | None]:
     """
     try:
         result = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "", None
     if result.response is None:
         return result.custom_id, None

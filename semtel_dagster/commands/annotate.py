@@ -11,8 +11,16 @@ from typing import Annotated
 
 import typer
 
-from semtel_dagster.commands.options import Classifiers, SettingsFile, Since, Until, Week, out, select_classifiers
-from semtel_dagster.commands.options import select_weeks as select
+from semtel_dagster.commands.options import (
+    Classifiers,
+    SettingsFile,
+    Since,
+    Until,
+    Week,
+    out,
+    prepared_weeks,
+    select_classifiers,
+)
 
 Sample = Annotated[int, typer.Option("--sample", min=1, help="Conversations to label.")]
 Annotator = Annotated[
@@ -53,8 +61,7 @@ def annotate(
     name = annotator or getpass.getuser()
     folder = Path(loaded.storage) / "evaluations" / "golden"
     path = to or folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.jsonl"
-    known = sorted(each.name.removeprefix("week=") for each in Path(loaded.storage).glob("truncated_conversations/*"))
-    weeks = select(known, week, since, until, what="prepared weeks") if week or since or until else []
+    weeks = prepared_weeks(loaded.storage, week, since, until, table="truncated_conversations")
     items = choose(loaded.storage, sample, weeks, seed)
     beside = str(path.parent / "*.jsonl")  # the other annotators'
     with Notebook(path, name) as notebook:

@@ -18,8 +18,8 @@ from semtel_dagster.commands.options import (
     Week,
     err,
     out,
+    prepared_weeks,
     select_classifiers,
-    select_weeks,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def evaluate(
         prompts={name: compiled[name] for name in chosen},
         golden=load_golden(patterns) if patterns else GoldenSet(),
         sample=sample,
-        weeks=_weeks(loaded.storage, week, since, until),
+        weeks=prepared_weeks(loaded.storage, week, since, until),
         repeats=repeats,
         baseline=baseline,
         attacks=load_attacks(attacks) if injections else (),
@@ -87,13 +87,6 @@ def evaluate(
     if fault:
         err.print(f"[red]failed[/]    {fault}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if fault else 0)
-
-
-def _weeks(storage: str, week: str | None, since: str | None, until: str | None) -> list[str]:
-    if not (week or since or until):
-        return []
-    known = sorted(path.name.removeprefix("week=") for path in Path(storage, "distinct_conversations").glob("week=*"))
-    return select_weeks(known, week, since, until, what="prepared weeks")
 
 
 def _run(trial: Trial, models: dict[str, Any]) -> tuple[list[Evaluation], str]:

@@ -38,6 +38,16 @@ def select_weeks(
     return [each for each in known if first <= each <= last]
 
 
+def prepared_weeks(
+    storage: str, week: str | None, since: str | None, until: str | None, *, table: str = "distinct_conversations"
+) -> list[str]:
+    """The weeks asked for, of those that `table` has; none when no week is asked for, which stands for all."""
+    if not (week or since or until):
+        return []
+    known = sorted(path.name.removeprefix("week=") for path in Path(storage, table).glob("week=*"))
+    return select_weeks(known, week, since, until, what="prepared weeks")
+
+
 def select_classifiers(known: Sequence[str], asked: Sequence[str] | None) -> list[str]:
     """The classifiers asked for, all when none is; an unknown one is an error that names those there are."""
     unknown = sorted(set(asked or ()) - set(known))

@@ -17,8 +17,8 @@ from semtel_dagster.commands.options import (
     Week,
     err,
     out,
+    prepared_weeks,
     select_classifiers,
-    select_weeks,
 )
 
 if TYPE_CHECKING:
@@ -54,20 +54,24 @@ def tune(
     from semtel_dagster.settings import load_settings
     from semtel_dagster.tuning.running import Tuning, remote
     from semtel_dagster.tuning.sample import sample_of
+    from semtel_dagster.tuning.students import students_of
     from semtel_dagster.tuning.writing import settings_file
 
     file = settings_file(settings) if write else None
     loaded = load_settings(settings)
     compiled = load_classifiers(loaded.prompts, loaded.classifiers)
     plan = remote(plan_for(loaded))
+    prompts = {name: compiled[name] for name in select_classifiers(list(compiled), classifier)}
+    chosen = sample_of(loaded, sample, prepared_weeks(loaded.storage, week, since, until))
     tuning = Tuning(
-        sample=sample_of(loaded, sample, _weeks(loaded.storage, week, since, until)),
-        prompts={name: compiled[name] for name in select_classifiers(list(compiled), classifier)},
+        sample=chosen,
+        prompts=prompts,
         plan=plan,
         agreement=agreement,
         confidence=confidence,
         batch_factor=loaded.batch.price_factor if batch or loaded.batch.enabled else None,
         repeats=repeats,
+        students=students_of(chosen, prompts, agreement, confidence),
     )
     found, fault = _run(tuning)
     if found is not None:
@@ -75,13 +79,6 @@ def tune(
     if fault:
         err.print(f"[red]failed[/]    {fault}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if fault else 0)
-
-
-def _weeks(storage: str, week: str | None, since: str | None, until: str | None) -> list[str]:
-    if not (week or since or until):
-        return []
-    known = sorted(path.name.removeprefix("week=") for path in Path(storage, "distinct_conversations").glob("week=*"))
-    return select_weeks(known, week, since, until, what="prepared weeks")
 
 
 def _run(tuning: Tuning) -> tuple[Found | None, str]:
@@ -114,9 +111,12 @@ def _show(settings: Settings, tuning: Tuning, found: Found, file: Path | None, *
     from semtel_dagster.tuning.writing import fields_of
     from semtel_dagster.tuning.writing import write as write_settings
 
-    fields = fields_of(found.choice.chosen.way, settings, groups_of(list(tuning.prompts)))
+    way, students = found.choice.chosen.way, tuning.students
+    fields = fields_of(way, settings, groups_of(list(tuning.prompts)), students)
     chart = Path(settings.storage, FOLDER, "frontier.svg")
     write_whole(chart, to_svg(showing.chart(found, tuning.agreement), 640).encode())
+    if file is not None and way.cascade:
+        students.keep(settings.storage)
     if file is not None and fields:
         write_settings(file, fields)
     if as_json:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from semtel_dagster.classifiers import Task
 
@@ -186,6 +185,8 @@ def compare(task: Task, triples: Sequence[tuple[str, str | None, str | None]]) -
         task: For an ordinal task nearness counts by steps, else by right and wrong.
         triples: (gold, baseline's label, candidate's label); a missing label is farther than any.
     """
+    from scipy.stats import binomtest
+
     position = {label.name: index for index, label in enumerate(task.labels)}
 
     def distance(gold: str, label: str | None) -> int:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from scipy.stats import binomtest
-
 from semtel_dagster.classifiers import Classifier, Label, Task
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.evaluation.agreement import CONFIDENCE, Estimate
@@ -126,6 +124,8 @@ def robustness(
     attacked: Sequence[str | None],
 ) -> Robustness:
     """Compares a task's labels of clean twins and attacked conversations, in the order of the aims."""
+    from scipy.stats import binomtest
+
     moved = [one != other for one, other in zip(clean, attacked, strict=True)]
     # A bootstrap of "none moved" would have no width.
     ends = binomtest(sum(moved), len(moved)).proportion_ci(CONFIDENCE, "wilson")

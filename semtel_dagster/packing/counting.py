@@ -24,8 +24,7 @@ class Takes:
     """What calls take.
 
     Attributes:
-        calls: How many, if every answer comes whole: a call that has to be split, or whose answers a grader doubts,
-            comes on top.
+        calls: How many, those included that earlier runs let expect about answers that come cut or are doubted.
         input_tokens: What they send.
         output_tokens: What comes back.
         exact: False where the size of packs is yet to be learned: then it is an upper bound.
@@ -56,6 +55,7 @@ class Counting:
         learned: By classifiers asked together, the size that earlier runs learned; None: none yet.
         answer_tokens: By classifier, tokens of a usual answer.
         markup: Tokens of a call besides its texts.
+        again: By size of packs, further calls a packed conversation, as earlier runs had them.
     """
 
     target: str
@@ -64,6 +64,7 @@ class Counting:
     learned: Callable[[Members], int | None]
     answer_tokens: Mapping[str, float]
     markup: int
+    again: Callable[[int], float] = lambda _: 0.0
     _known: dict[tuple[Members, str], int] = field(default_factory=dict, repr=False)
 
     def __call__(self, conversations: Iterable[Conversation]) -> Takes:
@@ -94,10 +95,13 @@ class Counting:
             yield Takes(exact=False)
         packs, singles = arrange(conversations, members, size or 1, self._room, self.pack.seed)
         yield from (self._single(self.target, each) for each in singles)
+        packed = Takes()
         for pack in packs:
-            yield self._call(pack)
+            packed += self._call(pack)
             if pack.framed:
                 yield from self._beside(pack)
+        yield packed
+        yield self._asked_again([each for pack in packs for each in pack.conversations], size or 1)
 
     def _size(self, members: Members) -> int | None:
         wanted = self.pack.conversations
@@ -125,6 +129,15 @@ class Counting:
             for each in pack.conversations:
                 if is_drawn(each.content_hash, self.pack.seed, self.pack.random_share):
                     yield from (self._single(name, each) for name in pack.members)
+
+    def _asked_again(self, conversations: Sequence[Conversation], size: int) -> Takes:
+        """The further calls to expect; most are about one conversation, so each is priced as one."""
+        further = round(len(conversations) * self.again(size))
+        if not further:
+            return Takes()
+        usual = sum(each.n_tokens for each in conversations) / len(conversations)
+        tokens = self.prompts[self.target].static_tokens + self.markup + usual
+        return Takes(further, further * tokens, further * self.answer_tokens[self.target])
 
     def _single(self, name: str, conversation: Conversation) -> Takes:
         tokens = self.prompts[name].static_tokens + self.markup + conversation.n_tokens

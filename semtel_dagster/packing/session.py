@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from semtel_dagster import tables
+from semtel_dagster.packing.again import Again, AgainRecord
 from semtel_dagster.packing.agreement import compare
 from semtel_dagster.packing.arranging import Window, arrange
 from semtel_dagster.packing.charges import Charge
@@ -42,6 +43,9 @@ class Session:
         self._rounds, self._shelves = rounds, shelves
         self._target, self._settings, self._tally = rounds.target, rounds.pack, rounds.tally
         self._learning = Learning(rounds, models)
+        own = rounds.prompts[rounds.target].fingerprint
+        self._again_record = AgainRecord(rounds.plan.journal, own, tuple(models))
+        self._counts: dict[int, Again] = {}
         self._lacking: list[Conversation] = []
         self._ready: list[Row] = []
         self._singles: dict[str, Conversation] = {}
@@ -59,6 +63,7 @@ class Session:
                 if window.add(each):
                     yield from self._ask(window.take())
         yield from self._ask(window.take())
+        self._again_record.add(self._counts)
         self._tally.show()
 
     # what is there
@@ -119,9 +124,13 @@ class Session:
         size = self._size(members)
         packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed)
         self._singles |= {each.content_hash: each for each in singles}
+        before = len(self._singles)
         yield from self._ask_packs(packs, size)
         again, self._again = self._again, []
         yield from self._ask_packs(again, size, last=True)
+        packed = sum(len(pack.conversations) for pack in packs)
+        further = Again(packed, len(again) + len(self._singles) - before)
+        self._counts[size] = self._counts.get(size, Again()) + further
 
     def _size(self, members: tuple[str, ...]) -> int:
         wanted = self._settings.conversations

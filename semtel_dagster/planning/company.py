@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from semtel_dagster.packing.again import AgainRecord
 from semtel_dagster.packing.asking import Company, company_of
 from semtel_dagster.packing.counting import Counting, Takes
 from semtel_dagster.packing.learning import size_learned
@@ -82,6 +83,7 @@ def in_company(
     conversations = [
         Conversation(hashes[at], "", tokens[at] or 0, () if doubted[at] else _lacking(lacks, at)) for at in rows
     ]
+    record = AgainRecord(plan.journal, company.prompts[classifier].fingerprint, models)
     counting = Counting(
         target=classifier,
         prompts=company.prompts,
@@ -89,6 +91,7 @@ def in_company(
         learned=lambda members: size_learned(company.pack, [company.prompts[m] for m in members], plan.journal, models),
         answer_tokens={name: answer_tokens(prompt) for name, prompt in company.prompts.items()},
         markup=TOKENS_PER_ANSWER + TOKENS_PER_MESSAGE * MESSAGES,
+        again=lambda size: record.read(size).rate,
     )
     lacking = {
         name: [each.content_hash for each in conversations if name in each.lacks or name == classifier]

@@ -18,6 +18,7 @@ from semtel_dagster.requests.capabilities import Capabilities
 from semtel_dagster.requests.explaining import TIMEOUT_S, explain
 from semtel_dagster.requests.outcome import Kind, Outcome
 from semtel_dagster.requests.plan import RequestPlan
+from semtel_dagster.requests.reply import UNREADABLE
 from semtel_dagster.settings import EndpointSettings
 
 MOST_CALLS = 4
@@ -80,7 +81,7 @@ async def _known_models(endpoint: EndpointSettings) -> list[str]:
         reply = await transport.get(address.models_url, TIMEOUT_S)
         listed = msgspec.json.decode(reply.body, type=dict[str, object]).get("data")
         return sorted(str(one["id"]) for one in listed if "id" in one)[:8] if isinstance(listed, list) else []
-    except (ConnectionError, msgspec.DecodeError):
+    except (ConnectionError, *UNREADABLE):
         return []
     finally:
         await transport.close()

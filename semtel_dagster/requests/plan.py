@@ -13,6 +13,7 @@ from pathlib import Path
 
 from semtel_dagster.classifiers import LocalModel
 from semtel_dagster.requests.budget import Budget
+from semtel_dagster.requests.team import Team
 from semtel_dagster.settings import (
     DEFAULT_KEY_VARIABLE,
     EndpointSettings,
@@ -43,6 +44,7 @@ class RequestPlan:
         patience_s: After so long of nothing but refusals by rate the waiting rows fail.
         budget: What may be spent, with everybody under the same ledger; None: no cap.
         hedge: Whether stragglers at the end of a run get a second call (at most 2 % of calls).
+        team: The tasks of one step that work at the same time, of which this plan is one's; None: it works alone.
     """
 
     endpoints: tuple[EndpointSettings, ...]
@@ -55,6 +57,7 @@ class RequestPlan:
     patience_s: float = 1800.0
     hedge: bool = True
     budget: Budget | None = None
+    team: Team | None = None
 
     @property
     def max_in_flight(self) -> int:
@@ -71,7 +74,8 @@ class RequestPlan:
             else endpoint
             for endpoint in self.endpoints
         )
-        return replace(self, endpoints=endpoints, parallel_tasks=self.parallel_tasks * tasks)
+        team = Team.new(self.journal, tasks)
+        return replace(self, endpoints=endpoints, parallel_tasks=self.parallel_tasks * tasks, team=team)
 
 
 def plan_for(settings: Settings, local_model: Callable[[], LocalModel] | None = None) -> RequestPlan:

@@ -19,6 +19,8 @@ Header = Callable[[str], str | None]
 
 MAX_RAW_BYTES = 65_536
 LARGEST_LIMIT = 1e12  # per minute
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that a server should not have sent; the last one for objects nested without end."""
 _ROW_STATUS = {400, 413, 422}
 _UNUSABLE = {401: "unauthorized", 402: "no_money", 403: "forbidden", 404: "not_found", 407: "proxy_login"}
 _TOO_LONG = ("context_length", "context length", "maximum context", "too long", "too many tokens", "context size")
@@ -124,7 +126,7 @@ def _read_completion(body: bytes) -> Outcome:
     try:
         completion = _completions.decode(body)
         choice = completion.choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
+    except (*UNREADABLE, IndexError):
         return Outcome(Kind.POISONED, "poisoned_reply", 200, text=raw_text(body))
     usage = completion.usage or _NO_USAGE
     outcome = Outcome(
@@ -151,7 +153,7 @@ def _read_completion(body: bytes) -> Outcome:
 def _read_error(body: bytes) -> _Error:
     try:
         error = _errors.decode(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _Error()
     return _Error(message=error) if isinstance(error, str) else error
 

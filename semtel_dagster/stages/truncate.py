@@ -1,6 +1,6 @@
 """The truncation stage: each sampled conversation as a transcript within the token budget.
 
-Before it, where the setting `compress` is on, each conversation is shortened by rule (`compress`).
+Before it, where the setting `compress` is on, each conversation is shortened (`compress`).
 
 Strategies: `head` keeps the beginning, `tail` the end, `head_tail` half of each, `last_turns` the last k turns and
 of these the end. A cap per message, if set, comes first. Where a stretch of text is taken out belongs in
@@ -18,13 +18,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from semtel_dagster.engines.base import Engine, Frame
-from semtel_dagster.reducers import CompressSettings
+from semtel_dagster.reducers import CompressSettings, PerplexitySettings, SentenceSettings
 from semtel_dagster.settings import TruncateSettings
 from semtel_dagster.stages import boilerplate
 from semtel_dagster.stages.compress import Compressor
+from semtel_dagster.stages.compress_sentences import SentenceRule
 from semtel_dagster.stages.cutting import MARK_TOKENS, Transcript, cut, last_turns_start
 from semtel_dagster.stages.messages import turns_of
 from semtel_dagster.stages.tokens import token_ends
+from semtel_dagster.surprisal.base import Scorer
+from semtel_dagster.surprisal.chance import ChanceScorer
+from semtel_dagster.surprisal.gguf import GgufScorer
 from semtel_dagster.tables import SAMPLED_CONVERSATIONS, TRUNCATED_CONVERSATIONS
 from semtel_dagster.transcript import Turn, content_hash, render
 
@@ -54,7 +58,7 @@ class Truncated:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A conversation on its way: its turns, their text and tokens, and the rules that shortened it."""
+    """A conversation on its way: its turns, their text and tokens, and what shortened it."""
 
     turns: list[Turn]
     text: str
@@ -72,7 +76,7 @@ def truncate(
         sampled: Rows of `tables.SAMPLED_CONVERSATIONS`.
         options: Budget and strategy.
         engine: Runs the row function.
-        compress: What is shortened by rule first; unset: nothing. With the rule `boilerplate` the messages are read
+        compress: What is shortened first; unset: nothing. With the rule `boilerplate` the messages are read
             twice, and the first time is now.
 
     Returns:
@@ -81,7 +85,9 @@ def truncate(
     columns = sampled.select(*_CARRIED, "messages")
     # A task of a cluster has one core.
     threads = 1 if engine.distributed else os.cpu_count() or 1
-    function = TruncateBatches(options, threads, _compressor(sampled, compress, engine))
+    compress = compress or CompressSettings()
+    compressor = compressor_of(compress, options, _boilerplate(sampled, compress, engine))
+    function = TruncateBatches(options, threads, compressor)
     return engine.map_batches(columns, function, TRUNCATED_CONVERSATIONS)
 
 
@@ -119,12 +125,37 @@ class TruncateBatches:
                 yield _batch(batch.slice(first, last - first), conversations[first:last], found)
 
 
-def _compressor(sampled: Frame, compress: CompressSettings | None, engine: Engine) -> Compressor | None:
-    if compress is None or not compress.is_on:
+def compressor_of(
+    compress: CompressSettings, options: TruncateSettings, known: frozenset[int] = frozenset()
+) -> Compressor | None:
+    """What shortens each conversation before it is cut; None where nothing does.
+
+    Args:
+        compress: What is shortened.
+        options: What is cut afterwards: a language model does not read that.
+        known: The week's boilerplate (`boilerplate.find`).
+    """
+    if not compress.is_on:
         return None
+    by_sentence = compress.perplexity or compress.sentences
+    if by_sentence is None:
+        return Compressor(compress, known)
+    scorer = _scorer(by_sentence)
+    return Compressor(
+        compress, known, SentenceRule(by_sentence, scorer, options.max_tokens, _HEAD_SHARES[options.strategy])
+    )
+
+
+def _scorer(by_sentence: SentenceSettings) -> Scorer:
+    if isinstance(by_sentence, PerplexitySettings):
+        return GgufScorer(by_sentence.model, by_sentence.context, by_sentence.threads)
+    return ChanceScorer()
+
+
+def _boilerplate(sampled: Frame, compress: CompressSettings, engine: Engine) -> frozenset[int]:
     if "boilerplate" not in compress.lossless:
-        return Compressor(compress)
-    return Compressor(compress, boilerplate.find(sampled, compress.boilerplate_conversations, engine))
+        return frozenset()
+    return boilerplate.find(sampled, compress.boilerplate_conversations, engine)
 
 
 def _compressed(drafts: list[_Draft], compressor: Compressor, threads: int) -> list[_Draft]:

@@ -18,8 +18,7 @@ from semtel_dagster.errors import SourceError
 from semtel_dagster.evaluation.golden import GoldenSet
 from semtel_dagster.settings import Settings
 from semtel_dagster.sources.weeks import ReadWeek, source_weeks
-from semtel_dagster.stages.compress import Compressor
-from semtel_dagster.stages.truncate import truncate_turns
+from semtel_dagster.stages.truncate import compressor_of, truncate_turns
 from semtel_dagster.transcript import Turn, content_hash
 
 TEXTS = pa.schema([("content_hash", pa.large_string()), ("text", pa.large_string()), ("n_tokens", pa.int32())])
@@ -106,7 +105,7 @@ def _cases(rows: Mapping[str, _Text], missing: tuple[str, ...]) -> Cases:
 
 
 def _cut(conversations: Mapping[str, list[Turn]], settings: Settings) -> dict[str, _Text]:
-    compressor = Compressor(settings.compress) if settings.compress.is_on else None  # no week, so no boilerplate
+    compressor = compressor_of(settings.compress, settings.truncate)  # no week, so no boilerplate
     found = truncate_turns(list(conversations.values()), settings.truncate, compressor=compressor)
     return {
         case: (content_hash(each.text), each.text, each.n_tokens)

@@ -3,60 +3,34 @@
 Belongs here: one way, once. Each repeat has a journal of its own, since a repeat must be asked anew, and so has each
 way with packs, since an answer in company is filed without the size of its company, and packs must be formed as a run
 would form them. Ways without packs share: a transcript that is the same in both is asked once. Asked again, a way costs
-nothing.
+nothing. Who answers without a call is worked out in `students`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from semtel_dagster import tables
 from semtel_dagster.classifiers import CompiledPrompt
-from semtel_dagster.errors import EndpointError
 from semtel_dagster.evaluation.records import write_whole
 from semtel_dagster.packing.asking import asking, company_of
-from semtel_dagster.repair import parser_for
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.figures import Figures
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import Settings
+from semtel_dagster.trials.cases import Cases
+from semtel_dagster.tuning.said import NOTHING, Known, Labels, Said, labels_of, plus, require_answers
 from semtel_dagster.tuning.sample import Sample
 from semtel_dagster.tuning.ways import Way, groups_of
 
 FOLDER = "tuning"
-MOST_UNANSWERED = 0.1
 Watch = Callable[[Figures], None]
-Labels = Mapping[str, Mapping[str, str | None]]
-"""By task, then conversation_id; None where the answer is invalid or missing."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What came of asking about a sample in one way.
-
-    Attributes:
-        labels: The answers.
-        calls: Calls that the answers took, whenever they were made.
-        input_tokens: Prompt tokens of the answers, likewise the others.
-        cached_tokens: Of these, served from a prompt cache.
-        output_tokens: Completion tokens.
-        seconds: How long asking took, whenever it was done.
-        made: Of the calls, those made now.
-    """
-
-    labels: Labels
-    calls: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    seconds: float = 0.0
-    made: int = 0
 
 
 def ask(
@@ -67,8 +41,9 @@ def ask(
     *,
     repeat: int = 0,
     watch: Watch | None = None,
+    known: Known = NOTHING,
 ) -> Said:
-    """Asks every prompt about every conversation.
+    """Asks every prompt about every conversation, or about every one that no student answers.
 
     Args:
         way: How.
@@ -77,16 +52,18 @@ def ask(
         plan: The endpoints; its journal is replaced.
         repeat: A number; each is asked anew, and forms other packs.
         watch: Gets live figures.
+        known: What students answer, where the way is one with a cascade.
 
     Raises:
         SettingsError: No endpoint can be called as it is configured, or the prompts do not go together.
         EndpointError: Too many conversations got no answer; nothing is judged by what an endpoint lacked.
     """
     cases = sample.cut(way)
+    sure = known if way.cascade else NOTHING
     settings = way.settings(sample.settings, groups_of(list(prompts)), repeat)
-    folder = Path(sample.settings.storage, FOLDER, "journal", f"{_kind(way, settings)}-{repeat}")
+    folder = Path(sample.settings.storage, FOLDER, "journal", f"{_kind(way, settings, sure)}-{repeat}")
     there = replace(plan, journal=str(folder))
-    said = Said({})
+    said, rows = Said({}), 0
     for name, prompt in prompts.items():
         last = [Figures()]
 
@@ -96,65 +73,60 @@ def ask(
                 watch(figures)
 
         company = company_of(settings, dict(prompts), name)
-        function = asking(ClassifyBatches(prompt, there, see, cases.texts.num_rows), company)
-        responses = list(function(iter(cases.texts.combine_chunks().to_batches())))
-        _require_answers(f"{name}, {way.name}", responses)
-        said = _add(said, responses, last[0], _labels(prompt, there, responses, cases.hashes))
-    said = _remembered(said, folder, way, sample)
+        told = sure.get(name, {})
+        texts = _without(cases, told)
+        function = asking(ClassifyBatches(prompt, there, see, texts.num_rows), company)
+        responses = list(function(iter(texts.combine_chunks().to_batches()))) if texts.num_rows else []
+        require_answers(f"{name}, {way.name}", responses)
+        labels = labels_of(prompt, there, responses, cases.hashes)
+        said = plus(said, responses, last[0], _with(labels, prompt, told))
+        rows += texts.num_rows
+    said = _remembered(said, folder, f"{way.name} / {len(sample)}{_digest(sure)}")
     if way.pack > 1:
         return said
     # What another way without packs has asked already would be a call in a run that goes this way.
-    return replace(said, calls=max(said.calls, cases.texts.num_rows * _kinds_of_calls(way, list(prompts))))
+    return replace(said, calls=max(said.calls, _calls_alone(way, list(prompts), rows)))
 
 
-def _kinds_of_calls(way: Way, names: list[str]) -> int:
-    """Calls about a conversation without packs."""
+def _calls_alone(way: Way, names: list[str], rows: int) -> int:
+    """Calls without packs, of so many questions about a conversation."""
     groups = groups_of(names) if way.combine else ()
-    return len(names) - sum(len(group) - 1 for group in groups)
+    together = sum(len(group) - 1 for group in groups)
+    return rows * (len(names) - together) // len(names)
 
 
-def _kind(way: Way, settings: Settings) -> str:
+def _without(cases: Cases, told: Mapping[str, tuple[str, ...]]) -> pa.Table:
+    """The transcripts of conversations that no student answers."""
+    hashes = pa.array([cases.hashes[case] for case in told], cases.texts.schema.field("content_hash").type)
+    return cases.texts.filter(pc.invert(pc.is_in(cases.texts["content_hash"], value_set=hashes)))
+
+
+def _with(labels: Labels, prompt: CompiledPrompt, told: Mapping[str, tuple[str, ...]]) -> Labels:
+    """The labels together with a student's."""
+    return {
+        task.name: {**labels[task.name], **{case: names[at] for case, names in told.items()}}
+        for at, task in enumerate(prompt.classifier.tasks)
+    }
+
+
+def _kind(way: Way, settings: Settings, sure: Known) -> str:
     """Which ways share a journal."""
     company = "together" if way.combine else "apart"
     if way.pack == 1:
         return company
     text = f"{settings.truncate.max_tokens}{'-compressed' if way.compress else ''}"
-    return f"{company}-{way.pack}{'-graded' if settings.pack.grade else ''}-{text}"
+    return f"{company}-{way.pack}{'-graded' if settings.pack.grade else ''}-{text}{_digest(sure)}"
 
 
-def _labels(
-    prompt: CompiledPrompt, plan: RequestPlan, responses: list[pa.RecordBatch], hashes: Mapping[str, str]
-) -> dict[str, dict[str, str | None]]:
-    parser = parser_for(prompt.classifier, plan.requests)
-    rows = [row for batch in parser(iter(responses)) for row in batch.to_pylist()]
-    found: dict[str, dict[str, str | None]] = {}
-    for task in prompt.classifier.tasks:
-        by_hash = {row["content_hash"]: row["label"] for row in rows if row["task"] == task.name}
-        found[task.name] = {case: by_hash.get(key) for case, key in hashes.items()}
-    return found
+def _digest(sure: Known) -> str:
+    """Names what students answer: packs of the rest are others when the rest is."""
+    if not sure:
+        return ""
+    return "-" + blake2b(json.dumps(sure, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def _add(said: Said, responses: list[pa.RecordBatch], figures: Figures, labels: Labels) -> Said:
-    table = pa.Table.from_batches(responses, schema=tables.RESPONSES)
-    made = max(figures.calls, _sum(table, "attempts"))  # with those of repairs, and those without an answer
-    return Said(
-        {**said.labels, **labels},
-        said.calls + made,
-        said.input_tokens + _sum(table, "input_tokens"),
-        said.cached_tokens + _sum(table, "cached_tokens"),
-        said.output_tokens + _sum(table, "output_tokens"),
-        said.seconds + (figures.seconds if made else 0.0),
-        said.made + made,
-    )
-
-
-def _sum(table: pa.Table, column: str) -> int:
-    return int(pc.sum(table.column(column)).as_py() or 0)
-
-
-def _remembered(said: Said, folder: Path, way: Way, sample: Sample) -> Said:
+def _remembered(said: Said, folder: Path, key: str) -> Said:
     """With the calls and seconds of earlier times, which rows from the journal no longer carry."""
-    key = f"{way.name} / {len(sample)}"
     path = folder / "made.json"
     known: dict[str, list[float]] = json.loads(path.read_bytes()) if path.is_file() else {}
     calls, seconds = known.get(key, [0, 0.0])
@@ -162,13 +134,3 @@ def _remembered(said: Said, folder: Path, way: Way, sample: Sample) -> Said:
     if said.made:
         write_whole(path, json.dumps({**known, key: [together.calls, together.seconds]}).encode())
     return together
-
-
-def _require_answers(title: str, responses: list[pa.RecordBatch]) -> None:
-    table = pa.Table.from_batches(responses, schema=tables.RESPONSES)
-    unanswered = table.num_rows - _sum(table.append_column("ok", pc.equal(table["status"], "answered")), "ok")
-    if unanswered > MOST_UNANSWERED * table.num_rows:
-        raise EndpointError(
-            f"{title}: {unanswered} of {table.num_rows} conversations got no answer, so nothing was judged; see: "
-            "semtel check. The answers that came are kept for the next try"
-        )

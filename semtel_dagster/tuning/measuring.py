@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from semtel_dagster.settings import Price
-from semtel_dagster.tuning.asking import Labels, Said
+from semtel_dagster.tuning.said import Labels, Said
 from semtel_dagster.tuning.ways import Way
 
 

@@ -13,10 +13,12 @@ from semtel_dagster.errors import SettingsError
 from semtel_dagster.prompts.together import check_group
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import Price
-from semtel_dagster.tuning.asking import Said, Watch, ask
+from semtel_dagster.tuning.asking import Watch, ask
 from semtel_dagster.tuning.choosing import Choice, choose, error_of, needed, passes
 from semtel_dagster.tuning.measuring import Measured, measure
+from semtel_dagster.tuning.said import Said
 from semtel_dagster.tuning.sample import Sample
+from semtel_dagster.tuning.students import NOBODY, Students
 from semtel_dagster.tuning.ways import SINGLE, Chain, Way, chains, groups_of, texts_of
 
 
@@ -32,6 +34,7 @@ class Tuning:
         confidence: With which it is wanted.
         batch_factor: The Batch API's part of the price; None: not considered.
         repeats: 2: each way is asked twice, so that it shows how many labels change; 1: it is not known.
+        students: Who may answer in the place of the model.
     """
 
     sample: Sample
@@ -41,11 +44,13 @@ class Tuning:
     confidence: float = 0.95
     batch_factor: float | None = None
     repeats: int = 2
+    students: Students = NOBODY
 
     def sequences(self) -> tuple[Chain, ...]:
         """The ways to try on this sample."""
         texts = texts_of(self.sample.budgets, compress=self.sample.compresses)
-        return chains(texts, combine=not self.hindrance() and len(self.prompts) > 1)
+        combine = not self.hindrance() and len(self.prompts) > 1
+        return chains(texts, combine=combine, cascade=bool(self.students.known))
 
     def hindrance(self) -> str:
         """Why the classifiers cannot be combined; empty where they can."""
@@ -129,7 +134,8 @@ class _Runner:
 
     def _ask(self, way: Way, repeat: int) -> Said:
         tuning = self._tuning
-        said = ask(way, tuning.sample, tuning.prompts, self._plan, repeat=repeat, watch=self._watch)
+        known = tuning.students.known
+        said = ask(way, tuning.sample, tuning.prompts, self._plan, repeat=repeat, watch=self._watch, known=known)
         self.made += said.made
         return said
 
@@ -149,5 +155,6 @@ def _notes(tuning: Tuning, single: Measured, error: float) -> Iterator[str]:
     hindrance = tuning.hindrance()
     if hindrance and len(tuning.prompts) > 1:
         yield f"The classifiers were not combined: {hindrance}."
+    yield from tuning.students.notes
     if len({each.model for each in tuning.plan.endpoints}) > 1:
         yield "The endpoints have several models, and the first one's price counts."

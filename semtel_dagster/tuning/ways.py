@@ -32,6 +32,7 @@ class Way:
         combine: Whether one call answers for several classifiers.
         pack: Conversations in a prompt.
         batch: Whether calls go through the Batch API: the same answers at a lower price.
+        cascade: Whether students answer what they are sure of, and only the rest is asked.
     """
 
     max_tokens: int | None = None
@@ -39,11 +40,13 @@ class Way:
     combine: bool = False
     pack: int = 1
     batch: bool = False
+    cascade: bool = False
 
     @property
     def name(self) -> str:
         """In words."""
         parts = [
+            "cascade" if self.cascade else "",
             "compressed" if self.compress else "",
             f"cut to {self.max_tokens:,}" if self.max_tokens else "",
             "combined" if self.combine else "",
@@ -96,12 +99,17 @@ def texts_of(budgets: Sequence[int], *, compress: bool) -> tuple[Way, ...]:
     return SINGLE, Way(compress=True), *cut, *together
 
 
-def chains(texts: Sequence[Way], *, combine: bool, sizes: Sequence[int] = SIZES) -> tuple[Chain, ...]:
+def chains(
+    texts: Sequence[Way], *, combine: bool, sizes: Sequence[int] = SIZES, cascade: bool = False
+) -> tuple[Chain, ...]:
     """All ways as sequences, each from the mildest to the strongest: the same text and classifiers in growing packs.
+
+    With students there is one more sequence, of what they leave to be asked: the whole text, each classifier alone.
 
     A sequence's order is settled before anything is asked, and the first way that fails ends it: so its later ways
     need no correction for their number (tests in a fixed sequence, Maurer et al. 1995). That of single calls on the
     unchanged text begins with what the others are compared with.
     """
     kinds = product(texts, (False, True) if combine else (False,))
-    return tuple(tuple(replace(text, combine=together, pack=size) for size in sizes) for text, together in kinds)
+    asked = tuple(tuple(replace(text, combine=together, pack=size) for size in sizes) for text, together in kinds)
+    return (*asked, tuple(Way(cascade=True, pack=size) for size in sizes)) if cascade else asked

@@ -14,18 +14,20 @@ from typing import Any
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.evaluation.records import write_whole
 from semtel_dagster.settings import DEFAULT_FILE, SETTINGS_VARIABLE, Settings, load_settings
+from semtel_dagster.tuning.students import NOBODY, Students
 from semtel_dagster.tuning.ways import Groups, Way
 
 Fields = dict[str, Any]
 
 
-def fields_of(way: Way, settings: Settings, groups: Groups) -> Fields:
+def fields_of(way: Way, settings: Settings, groups: Groups, students: Students = NOBODY) -> Fields:
     """The fields that make a run ask in this way, where they differ from those there are.
 
     Args:
         way: How to ask.
         settings: Those there are.
         groups: Which classifiers are combined.
+        students: Who answers in a way with a cascade.
 
     Returns:
         By name of a field or section; a section holds only what changes.
@@ -39,9 +41,23 @@ def fields_of(way: Way, settings: Settings, groups: Groups) -> Fields:
             fields[section] = _plain(changed)
     if wanted.combine != settings.combine:
         fields["combine"] = _plain(wanted.combine)
+    if way.cascade and (changed := _cascade(settings, students)):
+        fields["cascade"] = changed
     if way.batch != settings.batch.enabled:
         fields["batch"] = {"enabled": way.batch}
     return fields
+
+
+def _cascade(settings: Settings, students: Students) -> Fields:
+    """The section under which these students answer, and later ones promise the same."""
+    promised = next(iter(students.trained.values()))
+    wanted = {
+        "classifiers": sorted({*settings.cascade.classifiers, *students.trained}),
+        "agreement": promised.agreement,
+        "confidence": promised.confidence,
+    }
+    now = {**dict(settings.cascade), "classifiers": sorted(settings.cascade.classifiers)}
+    return {name: value for name, value in wanted.items() if now[name] != value}
 
 
 def settings_file(given: Path | None) -> Path:

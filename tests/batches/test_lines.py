@@ -54,9 +54,17 @@ def test_what_may_be_the_batchs_fault_is_not_final(line):
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_no_line_breaks_the_reading(line):
-    read_result(line)
-    read_result(result()[: len(line) % len(result())])
+def test_a_line_that_is_no_result_tells_nothing(line):
+    assert read_result(line) == ("", None)
+
+
+def test_a_line_cut_anywhere_tells_nothing():
+    whole = result()
+    assert {read_result(whole[:length]) for length in range(len(whole))} == {("", None)}
+
+
+def test_objects_nested_without_end_tell_nothing():
+    assert read_result(b'{"x":' * 100_000 + b"1" + b"}" * 100_000) == ("", None)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -66,7 +66,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cascade")
     settings = cascading(folder, [*themed(260), *themed(120, first=1000, day=13)])
     with local_instance(folder) as instance:
-        run_weeks(settings, FIRST_WEEK, instance=instance)
+        run_weeks(settings, FIRST_WEEK, instance=instance, report=False)
         training = train_by_dagster(settings, instance)
         outcomes = run_weeks(settings, SECOND_WEEK, instance=instance)
         checks = {
@@ -150,7 +150,7 @@ def test_rows_add_up_and_the_promise_is_checked(made):
 def test_what_was_paid_for_wins_over_the_student(made):
     """The first week made again: its answers are in the journal, so none is predicted."""
     settings, *_ = made
-    run_weeks(settings, FIRST_WEEK)
+    run_weeks(settings, FIRST_WEEK, report=False)
     assert set(of_week(settings, "responses", FIRST_WEEK)["endpoint"]) == {"embedded"}
 
 
@@ -197,7 +197,7 @@ def test_a_student_stands_back_when_the_teacher_says_something_else(made, tmp_pa
 
 def test_without_a_student_everything_is_asked_and_the_run_says_why(tmp_path):
     settings = cascading(tmp_path, themed(5))
-    outcomes = run_weeks(settings, FIRST_WEEK)
+    outcomes = run_weeks(settings, FIRST_WEEK, report=False)
     responses = next(outcome.metadata["responses"] for outcome in outcomes if "responses" in outcome.metadata)
     assert "no student is trained for this prompt" in responses["cascade"]
     assert set(table(settings, "responses")["endpoint"]) == {"embedded"}

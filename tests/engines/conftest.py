@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 import pytest
 
 from semtel_dagster.engines.base import Engine
-from semtel_dagster.engines.polars import PolarsEngine
-from semtel_dagster.engines.session import SparkSessions
-from semtel_dagster.engines.spark import SparkEngine
-from tests.engines.cluster import connect_server, environment, standalone
+from tests.engines.sessions import engine_of
 
-SMALL = {"spark.sql.shuffle.partitions": 4, "spark.driver.memory": "1g", "spark.executor.memory": "512m"}
 ENGINES = [
     "polars",
     pytest.param("local", marks=pytest.mark.spark),
@@ -26,49 +19,7 @@ ENGINES = [
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine; tests that share one run together, so that a session starts once."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "polars":
-        yield PolarsEngine()
-        return
-    pytest.importorskip("pyspark")
-    with variables(environment()), _sessions(request.param, folder) as sessions:
-        yield SparkEngine(sessions)
-
-
-@contextmanager
-def _sessions(kind: str, folder: Path) -> Iterator[SparkSessions]:
-    if kind == "local":
-        place = nullcontext({"master": "local[2]", "spark.local.dir": str(folder)} | SMALL)
-    elif kind == "cluster":
-        place = _settings(_master(folder), "master", SMALL)
-    else:
-        place = _settings(connect_server(folder), "remote", {})
-    with place as settings:
-        sessions = SparkSessions(settings)
-        yield sessions
-        if "_resource" in vars(sessions):  # else no test used it, and asking would start it
-            sessions().stop()
-
-
-@contextmanager
-def _master(folder):
-    with standalone(folder) as cluster:
-        yield cluster.master
-
-
-@contextmanager
-def _settings(address, key, more):
-    with address as url:
-        yield {key: url} | more
-
-
-@contextmanager
-def variables(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for a while; what pyspark sets meanwhile goes too."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    if request.param != "polars":
+        pytest.importorskip("pyspark")
+    with engine_of(request.param, tmp_path_factory.mktemp(request.param)) as engine:
+        yield engine

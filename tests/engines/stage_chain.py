@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,11 @@ def _response(content_hash: str) -> dict[str, object]:
     }
 
 
+def by_hash(distinct: Frame, engine: Engine) -> Frame:
+    """The answers of `Answer`."""
+    return engine.map_batches(distinct, Answer(), RESPONSES).sort("content_hash")
+
+
 @dataclass(frozen=True)
 class Chain:
     """The stages on an engine; what a stage needs is read from a storage, whichever engine wrote it.
@@ -87,11 +92,17 @@ class Chain:
         engine: Runs the stages.
         source: A Parquet file of conversations.
         storage: Where the tables of earlier stages are.
+        week: The partition.
+        sampling: Which conversations are drawn.
+        ask: The answers about distinct conversations.
     """
 
     engine: Engine
     source: Path
     storage: Path
+    week: dt.date = WEEK
+    sampling: SampleSettings = SAMPLE
+    ask: Callable[[Frame, Engine], Frame] = by_hash
 
     def read(self, table: str) -> Frame:
         """A stored table."""
@@ -99,13 +110,13 @@ class Chain:
 
     def folder(self, table: str) -> Path:
         """A table's partition of the week."""
-        return self.storage / table / f"week={WEEK}"
+        return self.storage / table / f"week={self.week}"
 
     def tables(self, stage: str) -> dict[str, Frame]:
         """The tables that a stage makes."""
         return {
             "conversations": self._conversations,
-            "sample": lambda: {"sampled_conversations": sample(self.read("conversations"), SAMPLE, self.engine)},
+            "sample": lambda: {"sampled_conversations": sample(self.read("conversations"), self.sampling, self.engine)},
             "truncate": self._truncate,
             "embed": self._embed,
             "deduplicate": self._deduplicate,
@@ -115,7 +126,7 @@ class Chain:
         }[stage]()
 
     def _conversations(self) -> dict[str, Frame]:
-        found = conversations.read(ReadWeek(SourceSettings(path=str(self.source)), WEEK), self.engine)
+        found = conversations.read(ReadWeek(SourceSettings(path=str(self.source)), self.week), self.engine)
         return {"conversations": found.accepted, "rejected_conversations": found.rejected}
 
     def _truncate(self) -> dict[str, Frame]:
@@ -132,8 +143,7 @@ class Chain:
         return {"distinct_conversations": found.distinct, "duplicate_groups": found.groups}
 
     def _classify(self) -> dict[str, Frame]:
-        answered = self.engine.map_batches(self.read("distinct_conversations"), Answer(), RESPONSES)
-        return {"responses": answered.sort("content_hash")}
+        return {"responses": self.ask(self.read("distinct_conversations"), self.engine)}
 
     def _parse(self) -> dict[str, Frame]:
         parser = ParseResponses(CLASSIFIER)

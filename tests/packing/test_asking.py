@@ -1,72 +1,20 @@
-"""Asking in company against a scripted server: every row answered once, by its own answer, paid for once."""
+"""Packs of one classifier against a scripted server: every row answered once, by its own answer, paid for once."""
 
 import json
-import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from semtel_dagster.loopback.process import serve
-from semtel_dagster.loopback.script import Script
-from semtel_dagster.packing.asking import AskInCompany, Company, asking, company_of
-from semtel_dagster.packing.names import fingerprint_in_company
+from semtel_dagster.packing.asking import AskInCompany, Company
 from semtel_dagster.reducers import PackSettings
-from semtel_dagster.repair import AskAndRepair
-from semtel_dagster.requests.classify import ClassifyBatches
-from semtel_dagster.settings import EndpointSettings, Settings
-from tests.packing.builders import PROMPTS, SLOT, ask, changed, total, transcripts, truth
-from tests.requests.builders import endpoint, hash_of, plan
+from tests.packing.answers import charged, columns, labels, right, script
+from tests.packing.builders import PROMPTS, ask, total, transcripts
+from tests.requests.builders import endpoint, plan
 
 pytestmark = pytest.mark.timeout(120)
 
-STRIKES = dict.fromkeys(["cut", "reordered", "duplicated", "contradicted", "missing", "invented"], 0.12)
+STRIKES = ("cut", "reordered", "duplicated", "contradicted", "missing", "invented")
 TEXTS = transcripts(300)
-ALL = transcripts(2400)
-TRUTH = truth(ALL)
-
-
-def script(accuracy=1.0, **fields):
-    """A server that knows what is true about every transcript, packed or not."""
-    return Script(answers={"style": "confusion", "truth": TRUTH, "accuracy": accuracy}, slot=SLOT, **fields)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(script()) as running:
-        yield running
-
-
-@pytest.fixture
-def fresh(server):
-    """The server with nothing counted."""
-    server.set_script(script())
-    server.reset()
-    return server
-
-
-def labels(table, task="colour"):
-    return {
-        one: json.loads(text)[task]
-        for one, text in zip(table["content_hash"].to_pylist(), table["raw_text"].to_pylist(), strict=True)
-    }
-
-
-def right(texts, task="colour"):
-    return {hash_of(text): TRUTH[hash_of(text)][task] for text in texts}
-
-
-def charged(server):
-    stats = server.stats(conversations=False)
-    return stats["prompt_tokens"], stats["cached_tokens"], stats["completion_tokens"]
-
-
-def columns(*tables):
-    return tuple(sum(total(table, name) for table in tables)
-                 for name in ("input_tokens", "cached_tokens", "output_tokens"))  # fmt: skip
 
 
 @pytest.mark.parametrize("strike", STRIKES)
@@ -77,17 +25,6 @@ def test_no_fault_of_an_answer_loses_or_swaps_a_row(fresh, tmp_path, strike):
     assert figures.done == figures.answered == table.num_rows == len(TEXTS)
     assert figures.calls == total(table, "attempts") == fresh.stats()["calls"]
     assert columns(table) == charged(fresh) == (figures.input_tokens, figures.cached_tokens, figures.output_tokens)
-
-
-def test_all_faults_together_for_two_classifiers(fresh, tmp_path):
-    fresh.set_script(script(packs=STRIKES, faults={"error_500": 0.05, "truncated": 0.05, "refused_429": 0.02}))
-    a_plan = plan(tmp_path, endpoint(fresh.base_url))
-    colour, _ = ask(a_plan, TEXTS, prompts=PROMPTS, conversations=8)
-    shape, figures = ask(a_plan, TEXTS, target="shape", prompts=PROMPTS, conversations=8)
-    assert labels(colour) == right(TEXTS)
-    assert labels(shape, "shape") == right(TEXTS, "shape")
-    # What the first run could not bring along is all that the second one asks.
-    assert figures.calls < 30
 
 
 def test_packs_save_calls_and_tokens(fresh, tmp_path):
@@ -104,56 +41,11 @@ def test_a_second_run_makes_no_call(fresh, tmp_path):
     assert labels(again) == labels(first)
 
 
-def test_one_call_answers_for_all_classifiers_and_each_counts_its_part(fresh, tmp_path):
-    a_plan = plan(tmp_path, endpoint(fresh.base_url))
-    colour, first = ask(a_plan, TEXTS, prompts=PROMPTS)
-    shape, second = ask(a_plan, TEXTS, target="shape", prompts=PROMPTS)
-    assert (first.calls, second.calls, second.answered) == (300, 0, 300)
-    assert labels(colour) == right(TEXTS)
-    assert labels(shape, "shape") == right(TEXTS, "shape")
-    assert columns(colour, shape) == charged(fresh)
-    # What was brought along counts in the run that takes it, and once.
-    assert set(shape["from_journal"].to_pylist()) == {False}
-    again, _ = ask(a_plan, TEXTS, target="shape", prompts=PROMPTS)
-    assert set(again["from_journal"].to_pylist()) == {True}
-
-
-def test_an_answer_in_company_is_never_taken_for_a_single_calls(fresh, tmp_path):
-    a_plan, own = plan(tmp_path, endpoint(fresh.base_url)), PROMPTS["colour"].fingerprint
-    together, _ = ask(a_plan, TEXTS[:50], prompts=PROMPTS)
-    packed, _ = ask(a_plan, TEXTS[50:100], conversations=5)
-    assert set(together["prompt_fingerprint"].to_pylist()) == {fingerprint_in_company(own, ["shape"], packed=False)}
-    assert set(packed["prompt_fingerprint"].to_pylist()) == {fingerprint_in_company(own, [], packed=True)}
-    _, alone = ask(a_plan, TEXTS[:100])
-    assert alone.calls == 100
-
-
 def test_single_answers_count_in_company(fresh, tmp_path):
     a_plan = plan(tmp_path, endpoint(fresh.base_url))
     ask(a_plan, TEXTS[:100])
     _, figures = ask(a_plan, TEXTS, conversations=8)
     assert (figures.from_journal, figures.calls) == (100, 25)
-
-
-def test_a_changed_prompt_re_asks_its_own_task_only(fresh, tmp_path):
-    a_plan = plan(tmp_path, endpoint(fresh.base_url))
-    for target in PROMPTS:
-        ask(a_plan, TEXTS, target=target, prompts=PROMPTS)
-    edited = {**PROMPTS, "shape": changed(PROMPTS["shape"], "Which one, on the whole?")}
-    _, colour = ask(a_plan, TEXTS, prompts=edited)
-    shape, figures = ask(a_plan, TEXTS, target="shape", prompts=edited)
-    assert (colour.calls, figures.calls) == (0, 300)
-    assert set(shape["prompt_fingerprint"].to_pylist()) == {edited["shape"].fingerprint}
-
-
-def test_what_one_classifier_lacks_is_asked_with_those_that_lack_it_too(fresh, tmp_path):
-    a_plan = plan(tmp_path, endpoint(fresh.base_url))
-    ask(a_plan, TEXTS[:100], target="shape", prompts={"shape": PROMPTS["shape"]})
-    ask(a_plan, TEXTS, prompts=PROMPTS)
-    shape, figures = ask(a_plan, TEXTS, target="shape", prompts=PROMPTS)
-    assert figures.calls == 0
-    singly = PROMPTS["shape"].fingerprint
-    assert shape["prompt_fingerprint"].to_pylist().count(singly) == 100
 
 
 @pytest.mark.parametrize("fault", ["filtered_400", "context_length", "filtered_200"])
@@ -245,69 +137,6 @@ def test_the_function_can_be_pickled(tmp_path):
     company = Company(dict(PROMPTS), PackSettings(conversations="auto"))
     function = AskInCompany("colour", company, plan(tmp_path, endpoint("http://127.0.0.1:9/v1")))
     assert pickle.loads(pickle.dumps(function)) == function
-
-
-KILLED = """
-import sys
-from tests.packing.builders import *
-from tests.requests.builders import *
-a_plan = plan(sys.argv[1], endpoint(sys.argv[2]), requests={"flush_s": 0.3}, hedge=False)
-function = AskInCompany("colour", Company(PROMPTS, PackSettings(conversations=8, grade=sys.argv[3] == "grade")), a_plan)
-for batch in function(batches(transcripts(2400))):
-    print(batch.num_rows, flush=True)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["plain", "grade"])
-def test_a_killed_run_asks_again_only_what_was_not_synced(fresh, tmp_path, mode):
-    fresh.set_script(script(latency={"median_s": 0.15, "sigma": 0.2}))
-    command = [sys.executable, "-c", KILLED, str(tmp_path), fresh.base_url, mode]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        while sum(fresh.stats()["paid_in_packs"].values()) < 800:
-            time.sleep(0.1)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    time.sleep(1.0)
-    paid_before = len(fresh.stats()["paid_in_packs"])
-    synced = {
-        name: len(Company(dict(PROMPTS), PackSettings(conversations=8)).shelf(name, str(tmp_path), ("m",)))
-        for name in PROMPTS
-    }
-    # Both classifiers' parts of an answer are synced, or neither's is found.
-    assert 0 < min(synced.values()) <= max(synced.values()) <= paid_before
-    a_plan = plan(tmp_path, endpoint(fresh.base_url), hedge=False)
-    table, figures = ask(a_plan, ALL, prompts=PROMPTS, conversations=8, grade=mode == "grade")
-    assert labels(table) == right(ALL)
-    assert figures.failed == 0
-    calls = fresh.stats()["paid_in_packs"].values()
-    assert max(calls) <= 2
-    assert sum(calls) - len(calls) <= paid_before - min(synced.values())
-
-
-def test_the_settings_say_who_is_asked_with_whom():
-    settings = Settings(combine=["colour", "shape"], pack={"conversations": 4})
-    company = company_of(settings, PROMPTS, "shape")
-    assert list(company.prompts) == ["colour", "shape"]
-    assert company_of(Settings(), PROMPTS, "shape") is None
-    assert list(company_of(Settings(pack={"conversations": 2}), PROMPTS, "shape").prompts) == ["shape"]
-
-
-def test_a_group_with_an_unknown_classifier_is_an_error_that_names_it():
-    from semtel_dagster.errors import SettingsError
-
-    with pytest.raises(SettingsError, match="combine names size, which is no classifier of this project"):
-        company_of(Settings(combine=["colour", "size"]), PROMPTS, "colour")
-
-
-def test_the_embedded_model_is_always_asked_singly(tmp_path):
-    company = Company(dict(PROMPTS), PackSettings(conversations=8))
-    embedded = EndpointSettings(name="embedded", kind="embedded")
-    assert isinstance(asking(ClassifyBatches(PROMPTS["colour"], plan(tmp_path, embedded)), company), AskAndRepair)
-    both = asking(
-        ClassifyBatches(PROMPTS["colour"], plan(tmp_path, embedded, endpoint("http://127.0.0.1:9/v1"))), company
-    )
-    assert [each.name for each in both.plan.endpoints] == ["one"]
 
 
 def test_a_conversation_that_breaks_the_server_fails_alone(fresh, tmp_path):

@@ -17,8 +17,8 @@ from semtel_dagster.packing.asking import Company
 from semtel_dagster.reducers import BatchSettings, PackSettings
 from semtel_dagster.requests.classify import ClassifyBatches
 from tests.engines.cluster import environment
+from tests.packing.answers import ALL, labels, right, script
 from tests.packing.builders import PROMPTS
-from tests.packing.test_asking import ALL, labels, right, script
 from tests.requests.builders import batches, endpoint, plan
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]

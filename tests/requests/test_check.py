@@ -1,18 +1,11 @@
 import pytest
 
-from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.requests.check import check_endpoint
 from semtel_dagster.requests.explaining import explain
 from semtel_dagster.requests.reply import read_reply
 from semtel_dagster.settings import EndpointSettings
 from tests.requests.builders import endpoint, plan
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
 
 
 def findings(server, tmp_path, script, **fields):

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.timeout(60)
 QUICK = {"median_s": 0.01, "sigma": 0.3}
 
 
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
-
-
 def test_every_row_is_answered_once_and_no_call_is_made_again(tmp_path):
     with serve(Script(latency=QUICK)) as server:
         table, figures = run(plan(tmp_path, endpoint(server.base_url)), texts(1500))

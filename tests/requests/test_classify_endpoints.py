@@ -5,7 +5,6 @@ import pickle
 
 import pytest
 
-from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.settings import EndpointSettings
 from tests.requests.builders import endpoint, plan, run, texts
@@ -13,12 +12,6 @@ from tests.requests.builders import endpoint, plan, run, texts
 pytestmark = pytest.mark.timeout(60)
 
 QUICK = {"median_s": 0.01, "sigma": 0.3}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
 
 
 def test_an_endpoint_that_fails_is_left_for_the_others(server, tmp_path):

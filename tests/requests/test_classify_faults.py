@@ -5,37 +5,15 @@ import logging
 import pyarrow as pa
 import pytest
 
-from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from tests.requests.builders import endpoint, plan, run, texts
+from tests.requests.reasons import REASONS
 
 pytestmark = pytest.mark.timeout(60)
 
 QUICK = {"median_s": 0.01, "sigma": 0.3}
-
-
-FAULTS = {
-    "error_500": "server_error (HTTP 500)",
-    "error_503": "overloaded (HTTP 503)",
-    "reset": "connection_lost",
-    "cut": "connection_lost",
-    "truncated": "poisoned_reply (HTTP 200)",
-    "html_200": "poisoned_reply (HTTP 200)",
-    "html_502": "server_error (HTTP 502)",
-    "filtered_400": "content_filter (HTTP 400)",
-    "filtered_200": "content_filter (HTTP 200)",
-    "context_length": "context_length (HTTP 400)",
-    "invalid_422": "unprocessable (HTTP 422)",
-}
-
-
+FAULTS = {fault: reason for fault, reason in REASONS.items() if fault != "hang"}
 OF_THE_ROW = {"filtered_400", "filtered_200", "context_length", "invalid_422"}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.requests.classify import ClassifyBatches
 from tests.requests.builders import batches, endpoint, plan, prompt, run, texts
@@ -16,12 +15,6 @@ from tests.requests.builders import batches, endpoint, plan, prompt, run, texts
 pytestmark = pytest.mark.timeout(60)
 
 QUICK = {"median_s": 0.01, "sigma": 0.3}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
 
 
 def test_a_result_that_is_dropped_midway_keeps_what_was_answered(server, tmp_path):

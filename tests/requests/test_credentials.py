@@ -8,7 +8,6 @@ import threading
 import pytest
 
 from semtel_dagster.errors import SettingsError
-from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.requests.caller import address_of, transport_of
 from semtel_dagster.requests.check import check_endpoint
@@ -17,15 +16,8 @@ from semtel_dagster.requests.outcome import Kind
 from semtel_dagster.requests.transport import HttpTransport
 from semtel_dagster.settings import EndpointSettings
 from tests.requests.builders import endpoint, plan, run, texts
+from tests.requests.calling import BODY
 from tests.requests.identity_server import serve_identity
-
-BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
 
 
 @pytest.fixture
@@ -239,10 +231,16 @@ def test_a_key_that_cannot_be_one_is_told_by_its_variable(monkeypatch, held):
     assert held.strip() == "" or held not in str(raised.value)
 
 
-def test_a_transport_of_a_plain_endpoint_asks_no_identity(server, monkeypatch):
+def test_a_plain_endpoint_is_asked_without_an_identity(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "azure.identity", None)
+    server.set_script(Script())
+    one = endpoint(server.base_url)
 
     async def scenario():
-        await transport_of(endpoint(server.base_url), 1).close()
+        transport = transport_of(one, 1)
+        try:
+            return await transport.post(address_of(one).url, BODY, 60.0)
+        finally:
+            await transport.close()
 
-    asyncio.run(scenario())
+    assert asyncio.run(scenario()).kind is Kind.ANSWERED

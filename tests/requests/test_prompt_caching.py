@@ -25,12 +25,6 @@ def with_rules(n_words: int):
     )
 
 
-@pytest.fixture(scope="module")
-def server():
-    with serve(Script()) as running:
-        yield running
-
-
 @pytest.fixture
 def fresh(server):
     server.set_script(Script())

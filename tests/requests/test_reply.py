@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from semtel_dagster.requests.outcome import Kind
 from semtel_dagster.requests.reply import duration, read_reply, retry_after
 
+NESTED = b'{"x":' * 100_000 + b"1" + b"}" * 100_000
+
 
 def completion(content="ok", finish="stop", **message):
     return json.dumps(
@@ -56,6 +58,11 @@ def test_logprobs_are_kept_as_the_provider_sent_them():
 def test_a_reply_that_is_no_completion_is_poisoned_and_kept_raw(body):
     outcome = read(200, body)
     assert (outcome.kind, outcome.text) == (Kind.POISONED, body.decode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, Kind.POISONED), (400, Kind.ROW_FAULT), (500, Kind.TRANSIENT)])
+def test_objects_nested_without_end_are_a_fault_like_another(status, kind):
+    assert read(status, NESTED).kind is kind
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,11 @@ from semtel_dagster.loopback.process import serve
 from semtel_dagster.requests.outcome import Kind
 from semtel_dagster.requests.transport import STREAMS, HttpTransport
 from tests.requests.builders import endpoint, plan, run, texts
-from tests.requests.certificates import certificate
 from tests.requests.http2_server import serve_http2
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"' + b"hello " * 1500 + b'"}]}'
 
-
-@pytest.fixture(scope="module")
-def issued(tmp_path_factory):
-    return certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(autouse=True)
-def trusted(issued, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(issued.trusted))
+pytestmark = pytest.mark.usefixtures("trusted")
 
 
 def post(server, *waves, timeout=60.0):

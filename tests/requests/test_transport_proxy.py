@@ -1,19 +1,14 @@
 """Proxies by environment, with a real forward proxy in a process of its own."""
 
-import asyncio
-
 import pytest
 
 from semtel_dagster.loopback.process import serve
-from semtel_dagster.requests.check import check_endpoint
 from semtel_dagster.requests.network import proxy_variable
 from semtel_dagster.requests.outcome import Kind
-from semtel_dagster.requests.transport import HttpTransport
 from tests.requests.builders import endpoint, plan, run, texts
-from tests.requests.certificates import certificate
+from tests.requests.calling import finding, post
 from tests.requests.proxy import serve_proxy
 
-BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
 VARIABLES = [name for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for name in (each, each.upper())]
 NOWHERE = "http://127.0.0.1:9"
 
@@ -25,48 +20,15 @@ def bare_environment(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def issued(tmp_path_factory):
-    return certificate(tmp_path_factory.mktemp("certificate"), "127.0.0.1", "llm.internal")
-
-
-@pytest.fixture(scope="module")
 def plain():
     with serve() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def secure(issued):
-    with serve(certificate=issued.pair, trusted=issued.trusted) as running:
-        yield running
-
-
-@pytest.fixture
-def trusted(issued, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(issued.trusted))
 
 
 @pytest.fixture
 def proxy(tmp_path):
     with serve_proxy(tmp_path / "proxy.log") as running:
         yield running
-
-
-def post(base_url):
-    async def once():
-        transport = HttpTransport({}, 1)
-        try:
-            return await transport.post(f"{base_url}/chat/completions", BODY, 60.0)
-        finally:
-            await transport.close()
-
-    return asyncio.run(once())
-
-
-def finding(base_url, folder, **fields):
-    one = endpoint(base_url, **fields)
-    (found,) = check_endpoint(one, plan(folder / "journal", one))
-    return found
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])

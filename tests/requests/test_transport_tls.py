@@ -1,6 +1,5 @@
 """TLS with a real server on loopback: which certificates are trusted, and what is said about those that are not."""
 
-import asyncio
 import contextlib
 import http.server
 import threading
@@ -9,14 +8,11 @@ import pytest
 
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.loopback.process import serve
-from semtel_dagster.requests.check import check_endpoint
 from semtel_dagster.requests.network import CERTIFICATE_VARIABLES, own_certificates
 from semtel_dagster.requests.outcome import Kind
-from semtel_dagster.requests.transport import HttpTransport
 from tests.requests.builders import endpoint, plan, run, texts
+from tests.requests.calling import finding, post
 from tests.requests.certificates import certificate
-
-BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
 
 
 @pytest.fixture(autouse=True)
@@ -25,47 +21,19 @@ def bare_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def issued(tmp_path_factory):
-    return certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def server(issued):
-    with serve(certificate=issued.pair, trusted=issued.trusted) as running:
-        yield running
-
-
-def post(base_url):
-    async def once():
-        transport = HttpTransport({}, 1)
-        try:
-            return await transport.post(f"{base_url}/chat/completions", BODY, 60.0)
-        finally:
-            await transport.close()
-
-    return asyncio.run(once())
-
-
-def finding(base_url, folder):
-    one = endpoint(base_url)
-    (found,) = check_endpoint(one, plan(folder, one))
-    return found
-
-
 @pytest.mark.parametrize("variable", CERTIFICATE_VARIABLES)
-def test_an_authority_that_the_environment_names_is_trusted(server, issued, monkeypatch, variable):
+def test_an_authority_that_the_environment_names_is_trusted(secure, issued, monkeypatch, variable):
     monkeypatch.setenv(variable, str(issued.trusted))
-    assert post(server.base_url).kind is Kind.ANSWERED
+    assert post(secure.base_url).kind is Kind.ANSWERED
 
 
-def test_a_file_may_hold_many_authorities(server, issued, monkeypatch, tmp_path):
+def test_a_file_may_hold_many_authorities(secure, issued, monkeypatch, tmp_path):
     (tmp_path / "other").mkdir()
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes(certificate(tmp_path / "other").trusted.read_bytes() + b"# ours\n" + issued.trusted.read_bytes())
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     assert len(own_certificates()) == 2
-    assert post(server.base_url).kind is Kind.ANSWERED
+    assert post(secure.base_url).kind is Kind.ANSWERED
 
 
 def test_a_damaged_certificate_is_told_by_the_variable(monkeypatch, tmp_path):
@@ -76,23 +44,23 @@ def test_a_damaged_certificate_is_told_by_the_variable(monkeypatch, tmp_path):
     assert (found.level, "SSL_CERT_FILE" in found.text) == ("error", True)
 
 
-def test_a_run_goes_over_tls(server, issued, monkeypatch, tmp_path):
+def test_a_run_goes_over_tls(secure, issued, monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(issued.trusted))
-    table, _ = run(plan(tmp_path, endpoint(server.base_url)), texts(50))
+    table, _ = run(plan(tmp_path, endpoint(secure.base_url)), texts(50))
     assert table.column("status").unique().to_pylist() == ["answered"]
 
 
-def test_an_unknown_authority_is_not_trusted_and_the_mend_is_told(server, tmp_path):
-    outcome = post(server.base_url)
+def test_an_unknown_authority_is_not_trusted_and_the_mend_is_told(secure, tmp_path):
+    outcome = post(secure.base_url)
     assert (outcome.kind, outcome.code) == (Kind.UNUSABLE, "certificate_untrusted")
-    found = finding(server.base_url, tmp_path)
+    found = finding(secure.base_url, tmp_path)
     assert found.level == "error"
     assert "SSL_CERT_FILE" in found.text
 
 
-def test_a_certificate_for_another_host_is_told(server, issued, monkeypatch, tmp_path):
+def test_a_certificate_for_another_host_is_told(secure, issued, monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(issued.trusted))
-    elsewhere = server.base_url.replace("127.0.0.1", "localhost")
+    elsewhere = secure.base_url.replace("127.0.0.1", "localhost")
     assert post(elsewhere).code == "certificate_wrong_host"
     assert "for another host name" in finding(elsewhere, tmp_path).text
 
@@ -111,8 +79,8 @@ def test_https_where_plain_http_is_spoken_is_told(tmp_path):
         assert "write http://" in finding(f"https://{address}/v1", tmp_path).text
 
 
-def test_http_where_tls_is_spoken_is_told(server, tmp_path):
-    plain = server.base_url.replace("https://", "http://")
+def test_http_where_tls_is_spoken_is_told(secure, tmp_path):
+    plain = secure.base_url.replace("https://", "http://")
     assert "http:// or https:// right" in finding(plain, tmp_path).text
 
 

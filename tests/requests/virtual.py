@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import exp, inf
 from random import Random
 
@@ -99,63 +100,85 @@ def simulate(
         reaction: Seconds until a refusal is back.
         starts: When each client begins; unset: all at once.
     """
-    random = Random(seed)
-    events: list[tuple[float, int, int, str, tuple]] = []
-    sequence = 0
-
-    def push(at: float, who: int, what: str, *data: object) -> None:
-        nonlocal sequence
-        sequence += 1
-        heapq.heappush(events, (at, sequence, who, what, data))
-
-    timers = [inf] * len(clients)
-
-    def pump(who: int, now: float) -> None:
-        client = clients[who]
-        while True:
-            wait = client.limiter.wait(now)
-            if wait > 0:
-                if wait < inf and (timers[who] <= now or now + wait < timers[who]):
-                    timers[who] = now + max(wait, 0.001)
-                    push(timers[who], who, "timer")
-                return
-            if not client.concurrency.has_room(now):
-                if not client.answered:
-                    push(now + 0.1, who, "timer")
-                return
-            client.limiter.reserve(now, 100.0)
-            integral = client.concurrency.begin(now)
-            client.sent += 1
-            asked = server.quota.take(now) if server.quota else 0.0
-            asked = asked or (0.1 if random.random() < server.by_chance else 0.0)
-            if asked:
-                said = {"exact": asked, "seconds": float(int(asked) + 1), "nothing": None}[server.says]
-                push(now + reaction, who, "refused", now, integral, said)
-            else:
-                server.in_flight += 1
-                push(now + server.latency(random), who, "answered", now, integral)
-
+    run = _Simulation(server, clients, reaction, Random(seed))
     for who in range(len(clients)):
-        push((starts[who] if starts else 0.0) + 0.001 * who, who, "timer")
-    while events and events[0][0] < seconds:
-        now, _, who, what, data = heapq.heappop(events)
-        client = clients[who]
-        if what != "timer" and server.announces:
-            client.limiter.announce((server.announces(now), 0.0), now)
+        run.push((starts[who] if starts else 0.0) + 0.001 * who, who, "timer")
+    while run.events and run.events[0][0] < seconds:
+        run.step()
+
+
+@dataclass
+class _Simulation:
+    """What happens next, in order of time; draws and events keep one order, so that a seed is one course of things."""
+
+    server: Server
+    clients: list[Client]
+    reaction: float
+    random: Random
+    events: list[tuple[float, int, int, str, tuple]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._numbers = count(1)
+        self._timers = [inf] * len(self.clients)
+
+    def push(self, at: float, who: int, what: str, *data: object) -> None:
+        """Something that will happen to a client: a timer, a refusal or an answer."""
+        heapq.heappush(self.events, (at, next(self._numbers), who, what, data))
+
+    def step(self) -> None:
+        """The next event, and the calls that the client sends after it."""
+        now, _, who, what, data = heapq.heappop(self.events)
+        client = self.clients[who]
+        if what != "timer" and self.server.announces:
+            client.limiter.announce((self.server.announces(now), 0.0), now)
         if what == "timer":
-            timers[who] = inf if timers[who] <= now else timers[who]
+            self._timers[who] = inf if self._timers[who] <= now else self._timers[who]
         elif what == "refused":
-            sent_at, integral, said = data
-            client.refused.append(now)
-            client.concurrency.end(now, sent_at, integral, None)
-            client.limiter.refuse(now, sent_at, 100.0, said, "")
+            self._refuse(client, now, *data)
         else:
-            sent_at, integral = data
-            server.in_flight -= 1
-            client.answered.append(now)
-            client.limiter.settle(100.0, 100.0, sent_at)
-            client.concurrency.end(now, sent_at, integral, 5)
-        pump(who, now)
+            self._answer(client, now, *data)
+        while self._may_send(who, now):
+            self._send(who, now)
+
+    def _may_send(self, who: int, now: float) -> bool:
+        """Whether a client may send a call now; if not, it looks again later."""
+        client = self.clients[who]
+        wait = client.limiter.wait(now)
+        if wait > 0:
+            if wait < inf and (self._timers[who] <= now or now + wait < self._timers[who]):
+                self._timers[who] = now + max(wait, 0.001)
+                self.push(self._timers[who], who, "timer")
+            return False
+        if not client.concurrency.has_room(now):
+            if not client.answered:
+                self.push(now + 0.1, who, "timer")
+            return False
+        return True
+
+    def _send(self, who: int, now: float) -> None:
+        client, server = self.clients[who], self.server
+        client.limiter.reserve(now, 100.0)
+        integral = client.concurrency.begin(now)
+        client.sent += 1
+        asked = server.quota.take(now) if server.quota else 0.0
+        asked = asked or (0.1 if self.random.random() < server.by_chance else 0.0)
+        if asked:
+            said = {"exact": asked, "seconds": float(int(asked) + 1), "nothing": None}[server.says]
+            self.push(now + self.reaction, who, "refused", now, integral, said)
+        else:
+            server.in_flight += 1
+            self.push(now + server.latency(self.random), who, "answered", now, integral)
+
+    def _refuse(self, client: Client, now: float, sent_at: float, integral: float, said: float | None) -> None:
+        client.refused.append(now)
+        client.concurrency.end(now, sent_at, integral, None)
+        client.limiter.refuse(now, sent_at, 100.0, said, "")
+
+    def _answer(self, client: Client, now: float, sent_at: float, integral: float) -> None:
+        self.server.in_flight -= 1
+        client.answered.append(now)
+        client.limiter.settle(100.0, 100.0, sent_at)
+        client.concurrency.end(now, sent_at, integral, 5)
 
 
 def client(per_minute: float | None = None, start: float = 16, maximum: float = 2048, tasks: int = 1) -> Client:

@@ -10,29 +10,37 @@ from semtel_dagster.jobs import LABEL_JOB
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.partitions import grid_key
 from semtel_dagster.runs import QUIET
+from tests.living import copy_of
 from tests.pipeline import FIRST_WEEK, run_weeks, table
 from tests.trials.scripted import LABELS, TASK, edit_prompt, evaluate, key, now, script, scripted_project, truth
 
 COUNT, GOLD = 330, 120
 SWAPPED = dict(zip(LABELS, reversed(LABELS), strict=True))
+RIGHT = {key(n): truth(n) for n in range(COUNT)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server():
     with serve() as running:
         yield running
 
 
-@pytest.fixture
-def accepted(tmp_path, server):
-    """A prepared and labelled project, evaluated once, 95 % right."""
-    settings = scripted_project(tmp_path, server.base_url, COUNT, GOLD)
-    right = {key(n): truth(n) for n in range(COUNT)}
-    server.set_script(script(settings, right, 0.95))
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, server):
+    """A prepared and labelled project, evaluated once, 95 % right; tests work on copies, since it takes seconds."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    settings = scripted_project(folder, server.base_url, COUNT, GOLD)
+    server.set_script(script(settings, RIGHT, 0.95))
     assert not [outcome.error for outcome in run_weeks(settings) if outcome.error]
     first = evaluate(settings)
     assert (first.verdict, first.baseline, first.n_sample) == ("aligned", None, COUNT)
-    return settings, right
+    return folder
+
+
+@pytest.fixture
+def accepted(evaluated, tmp_path, server):
+    server.reset()
+    return copy_of(evaluated, tmp_path), RIGHT
 
 
 def blocked(settings):
