@@ -119,7 +119,7 @@ def plot(found: Mapping[str, Sequence[Row]], path: Path) -> None:
         for name, rows in found.items()
         for row in rows
     ]
-    cheaper = alt.X("cheaper:Q", title="times cheaper", scale=alt.Scale(type="log"))
+    cheaper = alt.X("cheaper:Q", title="times cheaper", scale=alt.Scale(type="log", nice=False))
     base = alt.Chart(pl.DataFrame(values)).encode(x=cheaper, color=alt.Color("best:N", title="nothing beats it"))
     title = "agreement with single calls"
     y = alt.Y("agreement:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False), title=title)
@@ -128,7 +128,7 @@ def plot(found: Mapping[str, Sequence[Row]], path: Path) -> None:
     chart = (bars + base.mark_circle(size=60).encode(y=y) + names.encode(y=y, text="way:N")).properties(
         width=380, height=300
     )
-    chart.facet("data:N", columns=3).resolve_scale(x="independent", y="independent").save(path, ppi=120)
+    chart.facet("data:N", columns=3).resolve_scale(x="independent", y="independent").save(path, ppi=72)
 
 
 def _best(one: Row, rows: Sequence[Row]) -> str:

@@ -60,8 +60,9 @@ def test_another_model_makes_labels_stale_and_another_place_or_core_does_not(tmp
     other.write_bytes(b"others")
     known = preparation_fingerprint(settings_with(model))
     assert preparation_fingerprint(settings_with(copy, threads=7)) == known
-    changed = [settings_with(other), settings_with(model, keep=0.4), settings_with(tmp_path / "gone.gguf"), Settings()]
-    assert len({known, *map(preparation_fingerprint, changed)}) == 5
+    without = [Settings(), Settings(compress={"sentences": {}}), Settings(compress={"sentences": {"keep": 0.4}})]
+    changed = [settings_with(other), settings_with(model, keep=0.4), settings_with(tmp_path / "gone.gguf"), *without]
+    assert len({known, *map(preparation_fingerprint, changed)}) == 7
     model.write_bytes(b"weights of another week")
     os.utime(model, ns=(0, 0))
     assert preparation_fingerprint(settings_with(model)) != known
