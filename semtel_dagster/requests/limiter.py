@@ -31,6 +31,9 @@ class Limiter:
     for more than two seconds a single call probes at two, four, eight... seconds, because such headers often describe
     another window or a shared pool. An event that comes before more than a few calls were accepted is the last one
     going on: the pause then at least doubles from a tenth of a second, whatever is asked for.
+
+    Where event follows event after a few calls, a `trial` finds out whether it is a limit at all that refuses; with
+    other tasks on the same endpoint that cannot be told, and there is none.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Limiter:
         return self._suspicion.proven
 
     def wait(self, now: float) -> float:
-        """Seconds until the next call may go; 0: now; infinite while a probe is under way."""
+        """Seconds until the next call may go; 0: now; infinite while a probe or trial is waited for."""
         if now < self._not_before:
             return self._not_before - now
         if self._probing or self._trial.full:

@@ -11,6 +11,7 @@ from benchmarks.budget_sharing import share
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("told", [True, False], ids=["told", "learned"])
 def test_four_tasks_share_a_quota_and_no_row_is_lost(told):
     pytest.importorskip("pyspark")

@@ -25,6 +25,7 @@ def wait_for_answers(server, count, driver):
         time.sleep(0.05)
 
 
+@pytest.mark.timeout(1200)
 def test_a_killed_worker_costs_only_what_was_not_yet_in_the_journal(tmp_path):
     pytest.importorskip("pyspark")
     script = Script(latency={"median_s": 0.4, "sigma": 0.3}, slot=SLOT)
