@@ -48,7 +48,7 @@ class Tuning:
 
     def sequences(self) -> tuple[Chain, ...]:
         """The ways to try on this sample."""
-        texts = texts_of(self.sample.budgets, compress=self.sample.compresses)
+        texts = texts_of(self.sample.budgets, compress=self.sample.compresses, keeps=self.sample.keeps)
         combine = not self.hindrance() and len(self.prompts) > 1
         return chains(texts, combine=combine, cascade=bool(self.students.known))
 

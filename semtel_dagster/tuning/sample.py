@@ -22,6 +22,7 @@ from semtel_dagster.tuning.ways import SINGLE, Way
 
 LEAST_SAVED = 0.05
 _PARTS = (0.5, 0.25)
+_KEEPS = (0.7, 0.4)
 _LEAST_BUDGET = 64
 
 
@@ -73,6 +74,14 @@ class Sample:
     def compresses(self) -> bool:
         """Whether the rules find enough to be worth trying."""
         return self._saves(Way(compress=True), self.tokens(SINGLE))
+
+    @cached_property
+    def keeps(self) -> tuple[float, ...]:
+        """Shares worth keeping of the sentences; none where the settings leave some out already."""
+        if self.settings.compress.sentences or self.settings.compress.perplexity:
+            return ()
+        whole = self.tokens(SINGLE)
+        return tuple(keep for keep in _KEEPS if self._saves(Way(keep=keep), whole))
 
     def _saves(self, way: Way, whole: int) -> bool:
         return self.tokens(way) < (1 - LEAST_SAVED) * whole

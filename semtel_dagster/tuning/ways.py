@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from semtel_dagster.reducers import LOSSLESS_RULES, CompressSettings, LosslessRule
+from semtel_dagster.reducers import LOSSLESS_RULES, CompressSettings, LosslessRule, SentenceSettings
 from semtel_dagster.settings import MOST_COMBINED, Settings
 
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -29,6 +29,7 @@ class Way:
     Attributes:
         max_tokens: The transcript's budget; None: as the settings say.
         compress: Whether transcripts are shortened by rule first.
+        keep: The share of their tokens that stays when sentences are left out; None: as the settings say.
         combine: Whether one call answers for several classifiers.
         pack: Conversations in a prompt.
         batch: Whether calls go through the Batch API: the same answers at a lower price.
@@ -37,6 +38,7 @@ class Way:
 
     max_tokens: int | None = None
     compress: bool = False
+    keep: float | None = None
     combine: bool = False
     pack: int = 1
     batch: bool = False
@@ -48,6 +50,7 @@ class Way:
         parts = [
             "cascade" if self.cascade else "",
             "compressed" if self.compress else "",
+            f"sentences kept to {self.keep:.0%}" if self.keep else "",
             f"cut to {self.max_tokens:,}" if self.max_tokens else "",
             "combined" if self.combine else "",
             f"packs of {self.pack}" if self.pack > 1 else "",
@@ -58,7 +61,7 @@ class Way:
     @property
     def text(self) -> Way:
         """The way with the same transcripts, in single calls."""
-        return Way(max_tokens=self.max_tokens, compress=self.compress)
+        return Way(max_tokens=self.max_tokens, compress=self.compress, keep=self.keep)
 
     @property
     def alone(self) -> bool:
@@ -69,10 +72,12 @@ class Way:
         """The settings under which a run asks in this way; `seed` is added to that of the packs."""
         pack = settings.pack.model_copy(update={"conversations": self.pack, "seed": settings.pack.seed + seed})
         budget = self.max_tokens or settings.truncate.max_tokens
-        rules = IN_ONE_CONVERSATION if self.compress else ()
+        shorten: dict[str, Any] = {"lossless": IN_ONE_CONVERSATION if self.compress else ()}
+        if self.keep:
+            shorten["sentences"] = SentenceSettings(keep=self.keep)
         update: dict[str, Any] = {
             "truncate": settings.truncate.model_copy(update={"max_tokens": budget}),
-            "compress": CompressSettings(**{**dict(settings.compress), "lossless": rules}),
+            "compress": CompressSettings(**{**dict(settings.compress), **shorten}),
             "combine": groups if self.combine else (),
             "pack": pack,
         }
@@ -90,13 +95,14 @@ def groups_of(classifiers: Sequence[str]) -> Groups:
     return tuple(group for group in found if len(group) > 1)
 
 
-def texts_of(budgets: Sequence[int], *, compress: bool) -> tuple[Way, ...]:
-    """The kinds of transcripts to try: each switch alone, then the strongest of both together."""
+def texts_of(budgets: Sequence[int], *, compress: bool, keeps: Sequence[float] = ()) -> tuple[Way, ...]:
+    """The kinds of transcripts to try: each switch alone, then the strongest of all together."""
     cut = tuple(Way(max_tokens=budget) for budget in sorted(budgets, reverse=True))
-    if not compress:
-        return SINGLE, *cut
-    together = tuple(replace(way, compress=True) for way in cut[-1:])
-    return SINGLE, Way(compress=True), *cut, *together
+    rules = (Way(compress=True),) if compress else ()
+    left_out = tuple(Way(keep=keep) for keep in sorted(keeps, reverse=True))
+    strongest = [kind[-1] for kind in (rules, left_out, cut) if kind]
+    together = Way(cut[-1].max_tokens if cut else None, compress, left_out[-1].keep if left_out else None)
+    return SINGLE, *rules, *cut, *left_out, *((together,) if len(strongest) > 1 else ())
 
 
 def chains(

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from semtel_dagster.errors import SettingsError
 from semtel_dagster.evaluation.records import write_whole
 from semtel_dagster.settings import DEFAULT_FILE, SETTINGS_VARIABLE, Settings, load_settings
@@ -34,7 +36,11 @@ def fields_of(way: Way, settings: Settings, groups: Groups, students: Students =
     """
     wanted = way.settings(settings, groups)
     fields: Fields = {}
-    for section, names in (("truncate", ("max_tokens",)), ("compress", ("lossless",)), ("pack", ("conversations",))):
+    for section, names in (
+        ("truncate", ("max_tokens",)),
+        ("compress", ("lossless", "sentences")),
+        ("pack", ("conversations",)),
+    ):
         now, then = getattr(settings, section), getattr(wanted, section)
         changed = {name: getattr(then, name) for name in names if getattr(then, name) != getattr(now, name)}
         if changed:
@@ -130,7 +136,9 @@ def _check(path: Path, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, so that they are written as YAML lists."""
+    """As YAML has it: tuples as lists, sections as what was set in them."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value

@@ -37,7 +37,7 @@ def sample(storage: Path, count: int, words: int = 12) -> Sample:
 def script(a_sample: Sample, spoiled: float = 0.0, **packs: float) -> Script:
     """A server that knows the labels of every transcript; a cut one has another label in a share of cases."""
     told: dict[str, dict[str, str]] = {}
-    for text in texts_of(a_sample.budgets, compress=a_sample.compresses):
+    for text in texts_of(a_sample.budgets, compress=a_sample.compresses, keeps=a_sample.keeps):
         cases = a_sample.cut(text).hashes
         for number, (case, key) in enumerate(sorted(cases.items())):
             shift = int(text != SINGLE and number < spoiled * len(cases))

@@ -82,3 +82,12 @@ def test_each_sequence_gets_its_part_of_the_error():
 def test_the_frontier_holds_what_no_other_way_beats():
     measured = [one(SINGLE, 9), one(Way(pack=2), 5, 990), one(Way(pack=4), 6, 980), one(Way(combine=True), 3, 970)]
     assert frontier(measured) == {SINGLE, Way(pack=2), Way(combine=True)}
+
+
+def test_each_way_to_shorten_is_tried_alone_and_the_strongest_of_all_together():
+    names = [way.name for way in texts_of([500, 250], compress=True, keeps=[0.7, 0.4])]
+    assert names == [
+        "single calls", "compressed", "cut to 500", "cut to 250", "sentences kept to 70%", "sentences kept to 40%",
+        "compressed, sentences kept to 40%, cut to 250",
+    ]  # fmt: skip
+    assert [way.name for way in texts_of([500], compress=False)] == ["single calls", "cut to 500"]

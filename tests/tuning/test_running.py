@@ -1,6 +1,7 @@
 """A tuning against a server whose labels get worse in company: what is measured, what is chosen, what is asked."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from semtel_dagster.cli import app
 from semtel_dagster.errors import EndpointError, SettingsError
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
+from semtel_dagster.reducers import CompressSettings, SentenceSettings
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import EndpointSettings, RequestSettings, load_settings
 from semtel_dagster.tuning.running import remote, run
@@ -18,6 +20,7 @@ from semtel_dagster.tuning.ways import SINGLE, Way
 from tests.tuning.builders import NAMES, sample, script, tuning, write_tables
 
 COUNT = 80
+KEPT = CompressSettings(sentences=SentenceSettings(keep=0.5))
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +165,12 @@ def test_the_command_writes_what_it_chose_only_when_told_to(server, tmp_path):
     tuned = load_settings(file)
     assert (tuned.combine, tuned.pack.conversations) == ((NAMES,), 32)
     assert "thing31" not in shown.output + done.output  # no text of a conversation
+
+
+def test_sentences_are_left_out_only_where_that_saves_and_the_settings_do_not_do_so_already(tmp_path):
+    long = sample(tmp_path, 3, words=900)
+    assert long.keeps == (0.7, 0.4)
+    assert long.tokens(Way(keep=0.4)) < long.tokens(Way(keep=0.7)) < long.tokens(SINGLE)
+    assert sample(tmp_path, 3).keeps == ()
+    given = replace(long, settings=long.settings.model_copy(update={"compress": KEPT}))
+    assert given.keeps == ()

@@ -49,6 +49,17 @@ def test_only_what_changes_is_written_and_everything_else_stays(file):
     assert fields_of(way, tuned, GROUPS) == {}
 
 
+def test_sentences_that_may_go_are_written_as_the_share_that_stays(file):
+    way = Way(keep=0.4)
+    fields = fields_of(way, load_settings(file), GROUPS)
+    assert fields == {"compress": {"sentences": {"keep": 0.4}}}
+    write(file, fields)
+    assert "compress: {sentences: {keep: 0.4}}" in file.read_text()
+    tuned = load_settings(file)
+    assert tuned.compress.sentences.keep == 0.4
+    assert fields_of(way, tuned, GROUPS) == {}
+
+
 def test_a_way_without_a_reducer_switches_it_off():
     now = Settings(combine=GROUPS, pack=PackSettings(conversations=8))
     assert fields_of(SINGLE, now, GROUPS) == {"pack": {"conversations": 1}, "combine": []}
