@@ -75,10 +75,11 @@ class Limiter:
         """Seconds until the next call may go; 0: now; infinite while a probe or trial is waited for."""
         if now < self._not_before:
             return self._not_before - now
-        if self._probing or self._trial.full:
+        if self._probing:
             return inf
         if self._trial.under_way:
-            return 0.0
+            told = (rate.wait(now) for rate in (self.requests, self.tokens) if rate.told)
+            return inf if self._trial.full else max(told, default=0.0)
         return max(self.requests.wait(now), self.tokens.wait(now))
 
     def reserve(self, now: float, tokens: float) -> None:
@@ -200,3 +201,5 @@ class Limiter:
         self._sent, self._few_until = 0, inf
         if self._trial.due and not self._shared:
             self._trial.begin(now)
+            self.requests.trust_what_was_told()
+            self.tokens.trust_what_was_told()

@@ -110,6 +110,11 @@ class LearnedRate:
         return self._plateau < inf and (self._tasks > 1 or self._age > self._hold / 2)
 
     @property
+    def told(self) -> bool:
+        """Whether the settings name the limit."""
+        return self._cap < inf
+
+    @property
     def calls_between(self) -> float:
         """Units that usually go between two events once the limit is known."""
         return (
@@ -161,6 +166,11 @@ class LearnedRate:
     def ease(self) -> None:
         """Lowers the rate by a little, for a refusal that may be a stray."""
         self._plateau *= SMALL_STEP
+
+    def trust_what_was_told(self) -> None:
+        """Back to the limit that the settings name, if they name one."""
+        if self.told:
+            self._plateau = self._cap
 
     def scale(self, factor: float) -> None:
         """The endpoint announced that its limit changed by a factor; one that did not come true is the last believed.

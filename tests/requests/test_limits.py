@@ -112,6 +112,13 @@ def test_a_fifth_of_the_calls_refused_by_chance_does_not_make_the_endpoint_crawl
     assert sorted(refused)[1] < 0.25
 
 
+def test_a_quota_that_was_told_is_used_and_kept_though_a_fifth_of_the_calls_is_refused_by_chance():
+    one = client(per_minute=3000)
+    simulate(Server(Quota(lambda now: 50.0, 1.0), by_chance=0.2, median=0.2), [one], 60, 11)
+    assert one.rate(30, 60) > 0.7 * 0.8 * 50
+    assert one.sent < 1.02 * 60 * 50
+
+
 @pytest.mark.parametrize("per_second", [1.0, 20.0, 100.0])
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("says", ["exact", "seconds"])
