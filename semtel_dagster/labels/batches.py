@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -37,6 +38,19 @@ PARSED = pa.schema(
         )
     ]
 )
+DECIDING = ("raw_text", "status", "error", "model")
+OF_THE_RESPONSE = ("content_hash", "prompt_fingerprint", "model")
+OF_THE_LABEL = {
+    "task": "task",
+    "label": "label",
+    "score": "score",
+    "label_status": "status",
+    "reason": "reason",
+    "confidence": "confidence",
+}
+
+Labels: TypeAlias = tuple[ParsedLabel, ...]
+
 _REMEMBERED = 4096
 _REMEMBERED_LENGTH = 300
 
@@ -76,48 +90,59 @@ class ParseResponses:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Parses batches that hold COLUMNS of tables.RESPONSES; other columns are ignored."""
         parser = AnswerParser(self.classifier, self.nearness)
-        fingerprint = self.fingerprint
         # Answers repeat: a few labels make most of them.
-        known: dict[str, tuple[ParsedLabel, ...]] = {}
+        known: dict[str, Labels] = {}
         for batch in batches:
-            rows = [batch.column(name).to_pylist() for name in COLUMNS]
-            yield self._batch(parser, known, fingerprint, rows)
+            answers = zip(*(batch.column(name).to_pylist() for name in DECIDING), strict=True)
+            read = [self._labels(parser, known, *answer) for answer in answers]
+            yield self._batch(batch, read)
 
-    def _batch(
-        self, parser: AnswerParser, known: dict[str, tuple[ParsedLabel, ...]], fingerprint: str, rows: list[list[Any]]
-    ) -> pa.RecordBatch:
-        columns: dict[str, list[Any]] = {name: [] for name in PARSED.names}
-        for content_hash, prompt_fingerprint, model, raw_text, status, error in zip(*rows, strict=True):
-            if status != "answered":
-                labels = tuple(ParsedLabel(task, None, None, UNANSWERED, error) for task in self.tasks)
-            else:
-                labels = _parsed(parser, known, raw_text or "")
-                if model and model.startswith(PREDICTED_MARK):
-                    labels = _predicted(labels, raw_text or "")
-                elif error and error.startswith(REPAIRED_MARK):
-                    labels = tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
-            for parsed in labels:
-                columns["content_hash"].append(content_hash)
-                columns["task"].append(parsed.task)
-                columns["label"].append(parsed.label)
-                columns["score"].append(parsed.score)
-                columns["label_status"].append(parsed.status)
-                columns["reason"].append(parsed.reason)
-                columns["confidence"].append(parsed.confidence)
-                columns["prompt_fingerprint"].append(prompt_fingerprint)
-                columns["model"].append(model)
-        columns["parser_fingerprint"] = [fingerprint] * len(columns["task"])
-        arrays = [pa.array(columns[field.name], field.type) for field in PARSED]
-        return pa.RecordBatch.from_arrays(arrays, schema=PARSED)
+    def _labels(
+        self,
+        parser: AnswerParser,
+        known: dict[str, Labels],
+        raw_text: str | None,
+        status: str,
+        error: str | None,
+        model: str | None,
+    ) -> Labels:
+        """What one response says, a label for every task."""
+        if status != "answered":
+            return tuple(ParsedLabel(task, None, None, UNANSWERED, error) for task in self.tasks)
+        labels = _parsed(parser, known, raw_text or "")
+        if model and model.startswith(PREDICTED_MARK):
+            return _predicted(labels, raw_text or "")
+        if error and error.startswith(REPAIRED_MARK):
+            return tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
+        return labels
+
+    def _batch(self, batch: pa.RecordBatch, read: list[Labels]) -> pa.RecordBatch:
+        """PARSED from responses and what each says. Equal answers are one object, and go into Arrow once."""
+        n_tasks = len(self.classifier.tasks)
+        distinct = {id(labels): labels for labels in read}
+        places = {name: place for place, name in enumerate(distinct)}
+        which = np.array([places[id(labels)] for labels in read], dtype=np.int64)
+        labels_of = pa.array((which[:, None] * n_tasks + np.arange(n_tasks)).ravel())
+        response_of = pa.array(np.repeat(np.arange(len(read)), n_tasks))
+        flat = [label for labels in distinct.values() for label in labels]
+        columns = {
+            "parser_fingerprint": pa.repeat(self.fingerprint, len(labels_of)),
+            **{name: batch.column(name).take(response_of) for name in OF_THE_RESPONSE},
+            **{
+                name: pa.array([getattr(label, attribute) for label in flat], PARSED.field(name).type).take(labels_of)
+                for name, attribute in OF_THE_LABEL.items()
+            },
+        }
+        return pa.RecordBatch.from_arrays([columns[each.name].cast(each.type) for each in PARSED], schema=PARSED)
 
 
-def _predicted(labels: tuple[ParsedLabel, ...], raw_text: str) -> tuple[ParsedLabel, ...]:
+def _predicted(labels: Labels, raw_text: str) -> Labels:
     """Labels that a student of the cascade gave, with the one confidence that it states for all of them."""
     confidence = orjson.loads(raw_text).get("confidence")
     return tuple(replace(label, status=PREDICTED, confidence=confidence) if label.label else label for label in labels)
 
 
-def _parsed(parser: AnswerParser, known: dict[str, tuple[ParsedLabel, ...]], raw_text: str) -> tuple[ParsedLabel, ...]:
+def _parsed(parser: AnswerParser, known: dict[str, Labels], raw_text: str) -> Labels:
     labels = known.get(raw_text)
     if labels is None:
         labels = parser.parse(raw_text)
