@@ -171,6 +171,8 @@ class Limiter:
         """A trial's verdict: chance, whose share is known now, or a limit, which was right as it was."""
         if verdict is Verdict.CHANCE:
             self._suspicion.prove(self._trial.share_refused)
+            self.requests.believe_recent()
+            self.tokens.believe_recent()
 
     def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""

@@ -167,6 +167,11 @@ class LearnedRate:
         """Lowers the rate by a little, for a refusal that may be a stray."""
         self._plateau *= SMALL_STEP
 
+    def believe_recent(self) -> None:
+        """Raises the learned limit to what was just accepted: refusals by chance had lowered it."""
+        if self._plateau < inf:
+            self._plateau = min(max(self._plateau, self._recent.per_second(self._spent_at)), self._cap)
+
     def trust_what_was_told(self) -> None:
         """Back to the limit that the settings name, if they name one."""
         if self.told:
