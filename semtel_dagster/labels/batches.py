@@ -90,12 +90,13 @@ class ParseResponses:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Parses batches that hold COLUMNS of tables.RESPONSES; other columns are ignored."""
         parser = AnswerParser(self.classifier, self.nearness)
+        fingerprint = self.fingerprint
         # Answers repeat: a few labels make most of them.
         known: dict[str, Labels] = {}
         for batch in batches:
             answers = zip(*(batch.column(name).to_pylist() for name in DECIDING), strict=True)
             read = [self._labels(parser, known, *answer) for answer in answers]
-            yield self._batch(batch, read)
+            yield self._batch(batch, read, fingerprint)
 
     def _labels(
         self,
@@ -116,7 +117,7 @@ class ParseResponses:
             return tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
         return labels
 
-    def _batch(self, batch: pa.RecordBatch, read: list[Labels]) -> pa.RecordBatch:
+    def _batch(self, batch: pa.RecordBatch, read: list[Labels], fingerprint: str) -> pa.RecordBatch:
         """PARSED from responses and what each says. Equal answers are one object, and go into Arrow once."""
         n_tasks = len(self.classifier.tasks)
         distinct = {id(labels): labels for labels in read}
@@ -126,7 +127,7 @@ class ParseResponses:
         response_of = pa.array(np.repeat(np.arange(len(read)), n_tasks))
         flat = [label for labels in distinct.values() for label in labels]
         columns = {
-            "parser_fingerprint": pa.repeat(self.fingerprint, len(labels_of)),
+            "parser_fingerprint": pa.repeat(fingerprint, len(labels_of)),
             **{name: batch.column(name).take(response_of) for name in OF_THE_RESPONSE},
             **{
                 name: pa.array([getattr(label, attribute) for label in flat], PARSED.field(name).type).take(labels_of)
