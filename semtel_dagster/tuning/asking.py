@@ -114,7 +114,8 @@ def _kind(way: Way, settings: Settings, sure: Known) -> str:
     company = "together" if way.combine else "apart"
     if way.pack == 1:
         return company
-    text = f"{settings.truncate.max_tokens}{'-compressed' if way.compress else ''}"
+    kept = f"-kept-{way.keep}" if way.keep else ""
+    text = f"{settings.truncate.max_tokens}{'-compressed' if way.compress else ''}{kept}"
     return f"{company}-{way.pack}{'-graded' if settings.pack.grade else ''}-{text}{_digest(sure)}"
 
 
