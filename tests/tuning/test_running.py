@@ -14,10 +14,11 @@ from semtel_dagster.loopback.script import Script
 from semtel_dagster.reducers import CompressSettings, SentenceSettings
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import EndpointSettings, RequestSettings, load_settings
+from semtel_dagster.tuning.asking import ask
 from semtel_dagster.tuning.running import remote, run
 from semtel_dagster.tuning.sample import sample_of
 from semtel_dagster.tuning.ways import SINGLE, Way
-from tests.tuning.builders import NAMES, sample, script, tuning, write_tables
+from tests.tuning.builders import NAMES, PROMPTS, sample, script, tuning, write_tables
 
 COUNT = 80
 KEPT = CompressSettings(sentences=SentenceSettings(keep=0.5))
@@ -174,3 +175,14 @@ def test_sentences_are_left_out_only_where_that_saves_and_the_settings_do_not_do
     assert sample(tmp_path, 3).keeps == ()
     given = replace(long, settings=long.settings.model_copy(update={"compress": KEPT}))
     assert given.keeps == ()
+
+
+def test_packs_of_shortened_conversations_are_formed_apart_from_those_of_whole_ones(server, tmp_path):
+    long = sample(tmp_path, 8, words=900)
+    server.set_script(script(long))
+    one = tuning(long, server.base_url)
+    whole = ask(Way(pack=4), long, PROMPTS, one.plan)
+    kept = ask(Way(keep=0.4, pack=4), long, PROMPTS, one.plan)
+    assert whole.calls == kept.calls == 4
+    folders = {path.name for path in (tmp_path / "tuning" / "journal").iterdir()}
+    assert len(folders) == 2
