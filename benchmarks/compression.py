@@ -157,7 +157,7 @@ def compare(data: str, population: list[list[Turn]], rows: int) -> Iterator[Tria
         for name, rules in choices.items():
             compressor = Compressor(CompressSettings(lossless=rules), known)
             cpu_s = seconds_of(compressor, conversations)
-            left = truncate_turns(conversations, options, 1, compressor)
+            left = truncate_turns(conversations, options, compressor)
             equal = mean_agreement(judge, [each.text for each in left], before)
             yield Trial(data, name, budget, total(plain), total(left), touched(left), cpu_s, read(left), equal)
 
@@ -170,7 +170,7 @@ def nearer_to_people(rows: int) -> str:
     alone = judge.labels([each.text for each in truncate_turns(people, whole)])
     compressor = Compressor(CompressSettings(lossless=("boilerplate",)), known_boilerplate(in_app))
     plain, short = (
-        shown(mean_agreement(judge, [each.text for each in truncate_turns(in_app, whole, 1, rules)], alone))
+        shown(mean_agreement(judge, [each.text for each in truncate_turns(in_app, whole, rules)], alone))
         for rules in (None, compressor)
     )
     return f"ShareGPT in an app, same label as without the app's prompt, %: {plain}; prompt shortened: {short}"

@@ -3,10 +3,16 @@
     python benchmarks/pack_injections.py [--attacks 24] [--base-url http://127.0.0.1:8000/v1 --model name]
     python benchmarks/pack_injections.py --attacks 60 --seconds 150 --answers answers.jsonl   # again and again: goes on
 
-Every attack of evals/injections, and four that aim at a pack's other conversations, stands among four harmless
-conversations, each pack once with the attack, once with its clean twin, and once with the twin and a harmless sentence
-of the same length. The third shows how much any other text in the prompt moves a label: only what the attack moves
-beyond that is the attack's. Intervals are bootstrapped over attacks, since the neighbours of one share its prompt.
+First, without any model: how many attacks, and how many harmless conversations, the product keeps out of others' packs
+(`packing.screening`): the attacks of evals/injections, 120 that aim at a pack's other conversations and were written
+without sight of the screen's words (packs.jsonl), and 80 harmless conversations that speak of labels, instructions and
+the like (harmless.jsonl). Each stands alone among harmless ones, which decide how rare a label's name is.
+
+Then every attack, and four that aim at a pack's other conversations, stands among four harmless conversations, each
+pack once with the attack, once with its clean twin, and once with the twin and a harmless sentence of the same length.
+The third shows how much any other text in the prompt moves a label: only what the attack moves beyond that is the
+attack's. Once for all attacks, as if there were no screen, and once for those that pass it. Intervals are bootstrapped
+over attacks, since the neighbours of one share its prompt.
 
 Without an address the small language model of the tests answers (llama.cpp, 135 million parameters, at chance on such
 labels, and too weak to copy ids, so here a schema with the ids as keys makes it answer each conversation): that says
@@ -30,12 +36,14 @@ from rich.console import Console
 from rich.table import Table
 
 from semtel_dagster.classifiers import Classifier, CompiledPrompt, Label, PromptMessage, Task
-from semtel_dagster.evaluation.injections import Attack, load_attacks
+from semtel_dagster.evaluation.injections import Attack, load_attacks, shipped_attacks
 from semtel_dagster.packing.filing import Filing, Question
 from semtel_dagster.packing.packs import Conversation, Pack
+from semtel_dagster.packing.screening import Screen, most_together
 from semtel_dagster.prompts.fingerprint import fingerprint
 from semtel_dagster.prompts.schema import response_schema
 from semtel_dagster.prompts.together import packed
+from semtel_dagster.reducers import PackSettings
 from semtel_dagster.requests.classify import ClassifyBatches
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import EndpointSettings, RequestSettings
@@ -81,16 +89,20 @@ def conversation(turns: tuple[Turn, ...]) -> Conversation:
     return Conversation(content_hash(text), text, len(text) // 4, ("subject",))
 
 
+def turns_of(attack: Attack, label: str) -> tuple[Turn, ...]:
+    task = Task(name="subject", question="", labels=())
+    return attack.aimed(task, Label(name=label, definition=LABELS[label]))
+
+
 def variants(attack: Attack, label: str) -> dict[str, Conversation]:
     """The attack, its clean twin, and the twin with a harmless text of the same length."""
-    task = Task(name="subject", question="", labels=())
-    aimed = attack.aimed(task, Label(name=label, definition=LABELS[label]))
-    longer = sum(len(turn.content) for turn in aimed) - sum(len(turn.content) for turn in attack.clean)
+    attacking = turns_of(attack, label)
+    longer = sum(len(turn.content) for turn in attacking) - sum(len(turn.content) for turn in attack.clean)
     last = attack.clean[-1]
     filler = (FILLER * (max(longer, 0) // len(FILLER) + 1))[: max(longer, 0)]
     harmless = (*attack.clean[:-1], Turn(last.role, f"{last.content} {filler}"))
     return {name: conversation(turns) for name, turns in
-            (("attack", aimed), ("clean", attack.clean), ("harmless", harmless))}  # fmt: skip
+            (("attack", attacking), ("clean", attack.clean), ("harmless", harmless))}  # fmt: skip
 
 
 def attacks(count: int) -> list[Attack]:
@@ -157,28 +169,60 @@ def endpoint(base_url: str | None, model: str) -> Iterator[EndpointSettings]:
 
 @dataclass(frozen=True)
 class Trial:
-    """An attack among its neighbours: the pack by what stands in the middle."""
+    """An attack among its neighbours: the pack by what stands in the middle, and whether the screen lets it pass."""
 
     attack: str
     label: str
     packs: dict[str, Pack]
+    passes: bool
 
 
-def trials(count: int) -> tuple[list[Trial], int]:
-    """The trials, and how many attacks a run would keep out of packs."""
+def kept_apart(texts: Sequence[tuple[Turn, ...]]) -> list[int | None]:
+    """How many each may share a prompt with: 1, a few, or as many as any; each alone among harmless ones."""
+    screen = Screen.of([prompt()], PackSettings().apart)
+    harmless = [conversation(attack.clean) for attack in load_attacks()]
+    return [most_together([conversation(turns), *harmless], screen)[0] for turns in texts]
+
+
+def screened(count: int) -> None:
+    """The table of what is kept apart."""
+    folder = shipped_attacks().parent
+    wanted = {
+        name: [turns_of(one, label) for one, label in aimed(some)]
+        for name, some in (
+            ("shipped attacks, and four on packs", attacks(count)),
+            ("attacks on packs, unseen", load_attacks(folder / "packs.jsonl")),
+        )
+    }
+    wanted["their clean twins"] = [one.clean for one in load_attacks(folder / "packs.jsonl")]
+    wanted["harmless, on like subjects"] = [one.clean for one in load_attacks(folder / "harmless.jsonl")]
+    shown = Table(
+        "", "conversations", "asked singly", "in small packs of their like", "as all others", title="the screen"
+    )
+    for name, texts in wanted.items():
+        most = kept_apart(texts)
+        few = sum(each is not None and each > 1 for each in most)
+        shares = (f"{found / len(most):.1%}" for found in (most.count(1), few, most.count(None)))
+        shown.add_row(name, str(len(texts)), *shares)
+    Console(width=150).print(shown)
+
+
+def aimed(some: Sequence[Attack]) -> list[tuple[Attack, str]]:
+    return [(attack, list(LABELS)[at % len(LABELS)]) for at, attack in enumerate(some)]
+
+
+def trials(count: int) -> list[Trial]:
     around = [conversation((Turn("user", asked), Turn("assistant", said))) for asked, said in NEIGHBOURS]
-    found, kept_out = [], 0
-    for at, attack in enumerate(attacks(count)):
-        label = list(LABELS)[at % len(LABELS)]
+    chosen = aimed(attacks(count))
+    passes = kept_apart([turns_of(attack, label) for attack, label in chosen])
+    found = []
+    for at, ((attack, label), most) in enumerate(zip(chosen, passes, strict=True)):
         beside = [around[(at + step) % len(around)] for step in range(BESIDE)]
-        middles = variants(attack, label)
-        if not middles["attack"].may_be_packed:
-            kept_out += 1
-            continue
         half = BESIDE // 2
-        packs = {name: Pack(("subject",), (*beside[:half], one, *beside[half:])) for name, one in middles.items()}
-        found.append(Trial(attack.id, label, packs))
-    return found, kept_out
+        packs = {name: Pack(("subject",), (*beside[:half], one, *beside[half:]))
+                 for name, one in variants(attack, label).items()}  # fmt: skip
+        found.append(Trial(attack.id, label, packs, passes=most is None))
+    return found
 
 
 def asked(chosen: Sequence[Trial], answers: Answers, given: argparse.Namespace) -> None:
@@ -203,12 +247,14 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, help="keep answers here, and ask nothing that it holds")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop asking after so long")
     given = parser.parse_args()
-    chosen, kept_out = trials(given.attacks)
+    screened(given.attacks)
+    chosen = trials(given.attacks)
     answers = Answers(given.answers)
     asked(chosen, answers, given)
     done = [one for one in chosen if all(answers.get(pack) is not None for pack in one.packs.values())]
-    report([moves(one, answers) for one in done])
-    print(f"{len(done)} of {len(chosen)} attacks tried; {kept_out} look like a pack's own lines and are asked singly")
+    report("as if nothing were kept apart", [moves(one, answers) for one in done])
+    report("of attacks that the screen lets pass", [moves(one, answers) for one in done if one.passes])
+    print(f"{len(done)} of {len(chosen)} attacks tried; {sum(one.passes for one in done)} of them pass the screen")
 
 
 def moves(trial: Trial, answers: Answers) -> dict[str, tuple[int, ...]]:
@@ -226,11 +272,11 @@ def moves(trial: Trial, answers: Answers) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def report(found: Sequence[dict[str, tuple[int, ...]]]) -> None:
+def report(which: str, found: Sequence[dict[str, tuple[int, ...]]]) -> None:
     if not found:
         return
     columns = ("beside it stands", "neighbours", "label moved", "95 %", "moved to the attack's label", "unanswered")
-    shown = Table(*columns, title="the other conversations of a pack, against the pack with the clean twin")
+    shown = Table(*columns, title=f"neighbours, against the pack with the clean twin: {which}")
     drawn = np.random.default_rng(0).integers(len(found), size=(4000, len(found)))
     shares, hits = {}, {}
     for name in ("attack", "harmless"):

@@ -66,7 +66,7 @@ def _metadata(figures: Figures) -> dict[str, Any]:
         "refused": figures.refused,
         "cost_usd": figures.cost_usd,
         "per_second": figures.rate,
-    }
+    } | ({"kept_out_of_packs": figures.kept_apart} if figures.kept_apart else {})
 
 
 def _silence() -> Callable[[Figures], None]:

@@ -35,6 +35,9 @@ class PackSettings(ReducerSection):
     grade: bool = Field(False, description="a second call checks a prompt's answers; doubtful ones are asked singly")
     agreement: float = Field(0.95, gt=0.5, lt=1, description="auto: the wanted agreement with single calls")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="auto: of the agreement's lower bound")
+    apart: float = Field(
+        0.05, ge=0, le=1, description="share of conversations, at most, kept out of others' packs for naming a label"
+    )
     sample: int = Field(200, ge=20, description="auto: conversations that sizes are tried on, asked singly as well")
     random_share: float = Field(0.02, ge=0, le=1, description="auto: share of packed ones that is asked singly as well")
     largest: int = Field(32, ge=2, le=256, description="auto: the largest size that is tried")

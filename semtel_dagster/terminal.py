@@ -53,6 +53,8 @@ class StepBars:
         parts = [f"{figures.rate:,.0f}/s", f"{figures.in_flight:,} in flight"]
         if figures.refused:
             parts.append(f"{figures.refused:,} refused")
+        if figures.kept_apart:
+            parts.append(f"{figures.kept_apart:,} kept out of packs")
         parts.append(f"{figures.input_tokens + figures.output_tokens:,} tokens")
         if figures.cost_usd:
             parts.append(f"${figures.cost_usd:,.2f}")

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 ROLES = ("user", "assistant", "system", "tool")
 QUOTE = "> "
 REPLACEMENT = "\ufffd"
+LINE_SEPARATORS = r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+"""What becomes `\\n`, as a pattern."""
+UNSAFE = r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]"
+"""Controls other than tab and the line separators, as a pattern."""
 
 _ROLE_OF_MARKER = {f"{role}:": role for role in ROLES}
 _CUT = re.compile(r"\[\.\.\. [0-9]+ tokens cut \.\.\.\]")
-# Controls other than tab and the line separators, and code points that no encoding can carry.
-_UNSAFE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_UNSAFE = re.compile(rf"{UNSAFE}|[\ud800-\udfff]")  # also the code points that no encoding can carry
 
 
 @dataclass(frozen=True)

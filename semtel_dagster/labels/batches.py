@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
@@ -50,7 +51,9 @@ OF_THE_LABEL = {
 }
 
 Labels: TypeAlias = tuple[ParsedLabel, ...]
+Places: TypeAlias = NDArray[np.int64]
 
+BATCH_BYTES = 4 * 2**20
 _REMEMBERED = 4096
 _REMEMBERED_LENGTH = 300
 
@@ -93,10 +96,11 @@ class ParseResponses:
         fingerprint = self.fingerprint
         # Answers repeat: a few labels make most of them.
         known: dict[str, Labels] = {}
-        for batch in batches:
-            answers = zip(*(batch.column(name).to_pylist() for name in DECIDING), strict=True)
+        for rows in _larger(batches):
+            first, place = _distinct(rows)
+            answers = zip(*(rows.column(name).take(first).to_pylist() for name in DECIDING), strict=True)
             read = [self._labels(parser, known, *answer) for answer in answers]
-            yield self._batch(batch, read, fingerprint)
+            yield self._batch(rows, read, place, fingerprint)
 
     def _labels(
         self,
@@ -117,24 +121,43 @@ class ParseResponses:
             return tuple(replace(label, status=REPAIRED) if label.label else label for label in labels)
         return labels
 
-    def _batch(self, batch: pa.RecordBatch, read: list[Labels], fingerprint: str) -> pa.RecordBatch:
-        """PARSED from responses and what each says. Equal answers are one object, and go into Arrow once."""
+    def _batch(self, rows: pa.RecordBatch, read: list[Labels], place: Places, fingerprint: str) -> pa.RecordBatch:
+        """PARSED from responses, what the distinct ones among them say, and each response's place among those."""
         n_tasks = len(self.classifier.tasks)
-        distinct = {id(labels): labels for labels in read}
-        places = {name: place for place, name in enumerate(distinct)}
-        which = np.array([places[id(labels)] for labels in read], dtype=np.int64)
-        labels_of = pa.array((which[:, None] * n_tasks + np.arange(n_tasks)).ravel())
-        response_of = pa.array(np.repeat(np.arange(len(read)), n_tasks))
-        flat = [label for labels in distinct.values() for label in labels]
+        labels_of = pa.array((place[:, None] * n_tasks + np.arange(n_tasks)).ravel())
+        response_of = pa.array(np.repeat(np.arange(len(place)), n_tasks))
+        flat = [label for labels in read for label in labels]
         columns = {
             "parser_fingerprint": pa.repeat(fingerprint, len(labels_of)),
-            **{name: batch.column(name).take(response_of) for name in OF_THE_RESPONSE},
+            **{name: rows.column(name).take(response_of) for name in OF_THE_RESPONSE},
             **{
                 name: pa.array([getattr(label, attribute) for label in flat], PARSED.field(name).type).take(labels_of)
                 for name, attribute in OF_THE_LABEL.items()
             },
         }
         return pa.RecordBatch.from_arrays([columns[each.name].cast(each.type) for each in PARSED], schema=PARSED)
+
+
+def _larger(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about BATCH_BYTES: the larger, the more answers in one are equal."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch.select(COLUMNS))
+        if sum(each.nbytes for each in held) >= BATCH_BYTES:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _distinct(rows: pa.RecordBatch) -> tuple[Places, Places]:
+    """Where each distinct answer stands first, and the place of every row's answer among the distinct ones."""
+    first = place = np.zeros(rows.num_rows, dtype=np.int64)
+    for name in DECIDING:
+        encoded = rows.column(name).dictionary_encode(null_encoding="encode")
+        value = encoded.indices.to_numpy().astype(np.int64)
+        _, first, place = np.unique(place * len(encoded.dictionary) + value, return_index=True, return_inverse=True)
+    return first, place
 
 
 def _predicted(labels: Labels, raw_text: str) -> Labels:

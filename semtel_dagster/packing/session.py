@@ -8,8 +8,10 @@ rows and tokens, not by batches. So on one engine the packs of a run follow from
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +24,13 @@ from semtel_dagster.packing.charges import Charge
 from semtel_dagster.packing.learning import Learning
 from semtel_dagster.packing.packs import Conversation, Pack, form, halves, is_drawn, order
 from semtel_dagster.packing.rounds import Answers, Ended, Rounds, Row
+from semtel_dagster.packing.screening import Screen, most_together
 from semtel_dagster.packing.shelf import DOUBTFUL, Shelf
 
 ROWS_AT_ONCE = 1_024
 
-Groups = dict[tuple[str, ...], list[Conversation]]
+Groups = dict[tuple[tuple[str, ...], int | None], list[Conversation]]
+"""By the classifiers that are lacking, and the most conversations in a pack if that is less than usual."""
 
 
 class Session:
@@ -43,6 +47,7 @@ class Session:
         self._rounds, self._shelves = rounds, shelves
         self._target, self._settings, self._tally = rounds.target, rounds.pack, rounds.tally
         self._learning = Learning(rounds, models)
+        self._screen = Screen.of(rounds.prompts.values(), rounds.pack.apart)
         own = rounds.prompts[rounds.target].fingerprint
         self._again_record = AgainRecord(rounds.plan.journal, own, tuple(models))
         self._counts: dict[int, Again] = {}
@@ -100,20 +105,24 @@ class Session:
     # one window
 
     def _ask(self, window: Sequence[Conversation]) -> Iterator[pa.RecordBatch]:
-        copies: dict[str, int] = {}
+        copies = Counter(each.content_hash for each in window)
         groups: Groups = {}
-        for each in window:
-            copies[each.content_hash] = copies.get(each.content_hash, 0) + 1
-            if copies[each.content_hash] == 1:
-                groups.setdefault(each.lacks if each.may_be_packed else (), []).append(each)
-        for members, conversations in sorted(groups.items()):
-            yield from self._with_copies(self._ask_alike(members, conversations), copies)
+        distinct = list({each.content_hash: each for each in reversed(window)}.values())[::-1]
+        together = most_together(distinct, self._screen) if self._settings.is_on else [None] * len(distinct)
+        self._tally.kept_apart += len(distinct) - together.count(None)
+        for each, most in zip(distinct, together, strict=True):
+            groups.setdefault((each.lacks, most), []).append(each)
+        for (members, most), conversations in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or inf)):
+            yield from self._with_copies(self._ask_alike(members, conversations, most), copies)
         yield from self._with_copies(self._grade_leftovers(), copies)
         yield from self._with_copies(self._ask_singles(), copies)
 
-    def _ask_alike(self, members: tuple[str, ...], conversations: list[Conversation]) -> Iterator[pa.RecordBatch]:
-        """Conversations that lack the answers of the same classifiers."""
-        if self._settings.conversations == "auto" and members and self._learning.size(members) is None:
+    def _ask_alike(
+        self, members: tuple[str, ...], conversations: list[Conversation], most: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Conversations that lack the answers of the same classifiers, in packs of at most `most`, if given."""
+        learns = self._settings.conversations == "auto" and most is None
+        if learns and members and self._learning.size(members) is None:
             sample = self._learning.sample(conversations)
             rows = self._learning.learn(members, sample) if sample else None
             if rows is not None:
@@ -121,7 +130,8 @@ class Session:
                 yield from map(self._counted, map(self._with_debts, rows))
                 asked = {each.content_hash for each in sample}
                 conversations = [each for each in conversations if each.content_hash not in asked]
-        size = self._size(members)
+        usual = self._size(members)
+        size = usual if most is None else min(usual, most)
         packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed)
         self._singles |= {each.content_hash: each for each in singles}
         before = len(self._singles)
@@ -130,7 +140,9 @@ class Session:
         yield from self._ask_packs(again, size, last=True)
         packed = sum(len(pack.conversations) for pack in packs)
         further = Again(packed, len(again) + len(self._singles) - before)
-        self._counts[size] = self._counts.get(size, Again()) + further
+        if size < usual:  # the plan takes them for packs like the others
+            further = Again(len(conversations), further.calls + len(packs) + len(singles) - len(conversations) // usual)
+        self._counts[usual] = self._counts.get(usual, Again()) + further
 
     def _size(self, members: tuple[str, ...]) -> int:
         wanted = self._settings.conversations

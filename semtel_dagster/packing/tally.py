@@ -22,11 +22,12 @@ class Tally:
         answered: Conversations answered, from the journal included.
         failed: Conversations that ended with a reason.
         from_journal: Conversations that made no call.
+        kept_apart: Conversations that what they say keeps out of others' packs.
     """
 
     def __init__(self, on_progress: Callable[[Figures], None] | None, total: int | None) -> None:
         """Starts the clock."""
-        self.answered = self.failed = self.from_journal = 0
+        self.answered = self.failed = self.from_journal = self.kept_apart = 0
         self._on_progress, self._total = on_progress, total
         self._before, self._now = Figures(), Figures()
         self._began = monotonic()
@@ -61,6 +62,7 @@ class Tally:
             answered=self.answered,
             failed=self.failed,
             from_journal=self.from_journal,
+            kept_apart=self.kept_apart,
             seconds=seconds,
             rate=done / seconds if seconds else 0.0,
             endpoints=_added(self._before.endpoints, self._now.endpoints),

@@ -57,6 +57,7 @@ class Figures:
         answered: Rows answered, from the journal included.
         failed: Rows that ended with a reason.
         from_journal: Rows found in the journal: no call.
+        kept_apart: Rows that what they say keeps out of others' prompts.
         calls: Calls sent.
         refused: Calls refused by rate or load.
         retried: Calls beyond a row's first, refusals left out.
@@ -76,6 +77,7 @@ class Figures:
     answered: int = 0
     failed: int = 0
     from_journal: int = 0
+    kept_apart: int = 0
     calls: int = 0
     refused: int = 0
     retried: int = 0

@@ -16,6 +16,7 @@ HEADROOM = 0.997
 CALLS_BETWEEN_PROBES = 80
 SHORTEST_HOLD_S = 2.0
 LONGEST_HOLD_S = 15.0
+FAST = 100.0  # units per second, from where on the shortest hold decides how many go between two probes
 LOST_SHARE = 0.03
 BURST_S = 0.1
 DOUBLING_CALLS = 10.0
@@ -117,9 +118,10 @@ class LearnedRate:
     @property
     def calls_between(self) -> float:
         """Units that usually go between two events once the limit is known."""
-        return (
-            CALLS_BETWEEN_PROBES if self._plateau == inf else min(CALLS_BETWEEN_PROBES, self._plateau * LONGEST_HOLD_S)
-        )
+        if self._plateau == inf:
+            return CALLS_BETWEEN_PROBES
+        by_time = (self._plateau - FAST) * SHORTEST_HOLD_S
+        return max(min(CALLS_BETWEEN_PROBES, self._plateau * LONGEST_HOLD_S), by_time)
 
     @property
     def _hold(self) -> float:

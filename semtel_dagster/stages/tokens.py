@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 ENCODING = "o200k_base"
 
+Part = TypeVar("Part")
+
+_LOADING = threading.RLock()  # functools.cache alone would let two threads load it
+
 
 def count_tokens(text: str) -> int:
     """The number of tokens of a text without lone surrogates."""
-    return int(_encoding().count(text))
+    return int(_loaded(_encoding).count(text))
 
 
-def token_ends(texts: Sequence[str], threads: int = 1) -> list[NDArray[np.int64]]:
+def token_ends(texts: Sequence[str]) -> list[NDArray[np.int64]]:
     """Where each token of each text ends, as byte offsets in its UTF-8; as many as the text has tokens.
 
     Args:
         texts: Texts without lone surrogates.
-        threads: How many threads count; the result is the same.
     """
     if not texts:
         return []
-    tokens, offsets = _encoding().encode_batch(list(texts), threads)
-    lengths = _token_lengths()[tokens]
+    tokens, offsets = _loaded(_encoding).encode_batch(list(texts), 1)
+    lengths = _loaded(_token_lengths)[tokens]
     return [np.cumsum(lengths[first:last]) for first, last in itertools.pairwise(offsets)]
+
+
+def _loaded(part: Callable[[], Part]) -> Part:
+    with _LOADING:
+        return part()
 
 
 @functools.cache

@@ -10,11 +10,12 @@ of these the end. A cap per message, if set, comes first. Where a stretch of tex
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from semtel_dagster.engines.base import Engine, Frame
@@ -24,7 +25,8 @@ from semtel_dagster.stages import boilerplate
 from semtel_dagster.stages.compress import Compressor
 from semtel_dagster.stages.compress_sentences import SentenceRule
 from semtel_dagster.stages.cutting import MARK_TOKENS, Transcript, cut, last_turns_start
-from semtel_dagster.stages.messages import turns_of
+from semtel_dagster.stages.messages import transcripts_of, turns_of
+from semtel_dagster.stages.threads import map_in_order
 from semtel_dagster.stages.tokens import token_ends
 from semtel_dagster.surprisal.base import Scorer
 from semtel_dagster.surprisal.chance import ChanceScorer
@@ -32,7 +34,7 @@ from semtel_dagster.surprisal.gguf import GgufScorer
 from semtel_dagster.tables import SAMPLED_CONVERSATIONS, TRUNCATED_CONVERSATIONS
 from semtel_dagster.transcript import Turn, content_hash, render
 
-PART_CHARACTERS = 8 * 2**20
+PART_BYTES = 2 * 2**20
 
 _HEAD_SHARES = {"head": 1.0, "head_tail": 0.5, "tail": 0.0, "last_turns": 0.0}
 _CARRIED = [name for name in TRUNCATED_CONVERSATIONS.names if name in SAMPLED_CONVERSATIONS.names]
@@ -94,23 +96,27 @@ def truncate(
 def truncate_turns(
     conversations: list[list[Turn]],
     options: TruncateSettings,
-    threads: int = 1,
     compressor: Compressor | None = None,
 ) -> list[Truncated]:
     """The transcripts of some conversations within the budget; each depends on its conversation alone."""
-    texts = [render(turns) for turns in conversations]
+    return _truncated([render(turns) for turns in conversations], conversations, options, compressor)
+
+
+def _truncated(
+    texts: Sequence[str], conversations: Sequence[list[Turn]], options: TruncateSettings, compressor: Compressor | None
+) -> list[Truncated]:
     drafts = [
         _Draft(turns, text, ends, len(ends))
-        for text, turns, ends in zip(texts, conversations, token_ends(texts, threads), strict=True)
+        for text, turns, ends in zip(texts, conversations, token_ends(texts), strict=True)
     ]
     if compressor is not None:
-        drafts = _compressed(drafts, compressor, threads)
+        drafts = _compressed(drafts, compressor)
     return [_truncate_one(draft, options) for draft in drafts]
 
 
 @dataclass(frozen=True)
 class TruncateBatches:
-    """The row function of `truncate`; tokens are counted by so many threads."""
+    """The row function of `truncate`; so many threads share the work, most of which is counting tokens."""
 
     options: TruncateSettings
     threads: int = 1
@@ -118,11 +124,15 @@ class TruncateBatches:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Batches of sampled conversations to batches of truncated ones."""
-        for batch in batches:
-            conversations = turns_of(batch.column("messages"))
-            for first, last in _parts(conversations):
-                found = truncate_turns(conversations[first:last], self.options, self.threads, self.compressor)
-                yield _batch(batch.slice(first, last - first), conversations[first:last], found)
+        parts = (part for batch in batches for part in _parts(batch))
+        yield from map_in_order(self._truncate, parts, self.threads)
+
+    def _truncate(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        messages = rows.column("messages")
+        texts = transcripts_of(messages)
+        by_turn = self.compressor is not None or self.options.max_message_tokens is not None
+        turns = turns_of(messages) if by_turn else [[] for _ in texts]
+        return _batch(rows, _truncated(texts, turns, self.options, self.compressor))
 
 
 def compressor_of(
@@ -158,7 +168,7 @@ def _boilerplate(sampled: Frame, compress: CompressSettings, engine: Engine) -> 
     return boilerplate.find(sampled, compress.boilerplate_conversations, engine)
 
 
-def _compressed(drafts: list[_Draft], compressor: Compressor, threads: int) -> list[_Draft]:
+def _compressed(drafts: list[_Draft], compressor: Compressor) -> list[_Draft]:
     """The drafts, shortened where that saves tokens."""
     found = [compressor(draft.turns) for draft in drafts]
     texts = [render(each.turns) if each.rules else "" for each in found]
@@ -166,7 +176,7 @@ def _compressed(drafts: list[_Draft], compressor: Compressor, threads: int) -> l
         _Draft(each.turns, text, ends, draft.n_before, each.rules)
         if each.rules and len(ends) < draft.n_before
         else draft
-        for draft, each, text, ends in zip(drafts, found, texts, token_ends(texts, threads), strict=True)
+        for draft, each, text, ends in zip(drafts, found, texts, token_ends(texts), strict=True)
     ]
 
 
@@ -192,22 +202,17 @@ def _cap_messages(turns: list[Turn], cap: int, strategy: str) -> Iterator[str]:
         yield text if len(ends) <= limit else cut(Transcript(text.encode(), ends), limit, _HEAD_SHARES[strategy])[0]
 
 
-def _parts(conversations: list[list[Turn]]) -> Iterator[tuple[int, int]]:
-    """Stretches of rows whose text is small enough to be tokenised at once."""
-    first = characters = 0
-    for index, turns in enumerate(conversations):
-        characters += sum(len(turn.content) for turn in turns)
-        if characters >= PART_CHARACTERS:
-            yield first, index + 1
-            first, characters = index + 1, 0
-    if first < len(conversations):
-        yield first, len(conversations)
+def _parts(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Stretches of rows that are small enough for their text to be in memory several times over."""
+    stretch = max(1, rows.num_rows * PART_BYTES // max(1, rows.nbytes))
+    for first in range(0, rows.num_rows, stretch):
+        yield rows.slice(first, stretch)
 
 
-def _batch(rows: pa.RecordBatch, conversations: list[list[Turn]], found: list[Truncated]) -> pa.RecordBatch:
+def _batch(rows: pa.RecordBatch, found: list[Truncated]) -> pa.RecordBatch:
     columns = {name: rows.column(name) for name in _CARRIED}
     columns |= {name: pa.array([getattr(item, name) for item in found]) for name in Truncated.__dataclass_fields__}
-    columns["n_turns"] = pa.array([len(turns) for turns in conversations])
+    columns["n_turns"] = pc.fill_null(pc.list_value_length(rows.column("messages")), 0)
     columns["content_hash"] = pa.array([content_hash(item.text) for item in found])
     arrays = [columns[field.name].cast(field.type) for field in TRUNCATED_CONVERSATIONS]
     return pa.RecordBatch.from_arrays(arrays, schema=TRUNCATED_CONVERSATIONS)

@@ -74,7 +74,7 @@ def test_turns_stay_in_number_role_and_order_and_the_same_text_gives_the_same(tu
 @settings(max_examples=200, deadline=None)
 def test_tokens_only_fall_and_are_counted_from_before(turns, rules):
     (found,) = truncate_turns(
-        [turns], TruncateSettings(max_tokens=100_000), 1, Compressor(CompressSettings(lossless=rules))
+        [turns], TruncateSettings(max_tokens=100_000), Compressor(CompressSettings(lossless=rules))
     )
     assert found.n_tokens == count_tokens(found.text) <= found.n_tokens_before == count_tokens(render(turns))
     assert (found.truncation == "none") == (found.text == render(turns))
@@ -225,7 +225,7 @@ def test_the_row_function_is_picklable_and_blind_to_batches():
 
 def test_what_is_still_too_long_is_cut_and_both_are_told():
     turns = [user("a   b " * 400), assistant("ok")]
-    (found,) = truncate_turns([turns], TruncateSettings(max_tokens=100), 1, Compressor(CompressSettings(lossless=True)))
+    (found,) = truncate_turns([turns], TruncateSettings(max_tokens=100), Compressor(CompressSettings(lossless=True)))
     assert found.truncation == "white_space+head_tail"
     assert found.n_tokens <= 100
 

@@ -50,7 +50,7 @@ def test_turns_stay_in_number_role_and_order_and_the_same_text_gives_the_same(tu
 def test_tokens_only_fall_and_what_is_left_is_still_a_transcript(turns):
     options = TruncateSettings(max_tokens=60)
     compressor = Compressor(CompressSettings(lossless=True), by_sentence=rule(max_tokens=60))
-    (found,) = truncate_turns([turns], options, 1, compressor)
+    (found,) = truncate_turns([turns], options, compressor)
     assert found.n_tokens == count_tokens(found.text) <= 60
     assert found.n_tokens_before == count_tokens(render(turns))
     parse(found.text)
@@ -159,7 +159,7 @@ def test_more_of_a_long_conversation_fits_the_budget():
     options = TruncateSettings(max_tokens=500)
     (cut,) = truncate_turns([turns], options)
     (found,) = truncate_turns(
-        [turns], options, 1, Compressor(CompressSettings(), by_sentence=rule(keep=0.5, max_tokens=500))
+        [turns], options, Compressor(CompressSettings(), by_sentence=rule(keep=0.5, max_tokens=500))
     )
     assert found.truncation == "perplexity+head_tail"
     assert found.n_tokens <= 500
@@ -211,7 +211,7 @@ def test_real_conversations_get_shorter_and_stay_transcripts():
     turns = [[Turn(message["role"], message["content"]) for message in messages] for messages in rows]
     options = TruncateSettings(max_tokens=150)
     compress = CompressSettings(perplexity={"model": smollm2(), "min_tokens": 50, "end_tokens": 20})
-    found = truncate_turns(turns, options, 1, compressor_of(compress, options))
+    found = truncate_turns(turns, options, compressor_of(compress, options))
     for before, after in zip(turns, found, strict=True):
         assert after.n_tokens == count_tokens(after.text) <= 150
         assert after.n_tokens_before == count_tokens(render(before))
