@@ -6,7 +6,8 @@
 First, without any model: how many attacks, and how many harmless conversations, the product keeps out of others' packs
 (`packing.screening`): the attacks of evals/injections, 120 that aim at a pack's other conversations and were written
 without sight of the screen's words (packs.jsonl), and 80 harmless conversations that speak of labels, instructions and
-the like (harmless.jsonl). Each stands alone among harmless ones, which decide how rare a label's name is.
+the like (harmless.jsonl). Each stands alone among `--among` of ShareGPT's conversations, which decide how
+rare a label's name is.
 
 Then every attack, and four that aim at a pack's other conversations, stands among four harmless conversations, each
 pack once with the attack, once with its clean twin, and once with the twin and a harmless sentence of the same length.
@@ -35,11 +36,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import own_answers
 from semtel_dagster.classifiers import Classifier, CompiledPrompt, Label, PromptMessage, Task
 from semtel_dagster.evaluation.injections import Attack, load_attacks, shipped_attacks
 from semtel_dagster.packing.filing import Filing, Question
 from semtel_dagster.packing.packs import Conversation, Pack
-from semtel_dagster.packing.screening import Screen, most_together
+from semtel_dagster.packing.screening import FEW, Screen, most_together
 from semtel_dagster.prompts.fingerprint import fingerprint
 from semtel_dagster.prompts.schema import response_schema
 from semtel_dagster.prompts.together import packed
@@ -177,14 +179,19 @@ class Trial:
     passes: bool
 
 
-def kept_apart(texts: Sequence[tuple[Turn, ...]]) -> list[int | None]:
+def background(real: int) -> list[Conversation]:
+    """Harmless conversations to stand among: so many of ShareGPT's, or the shipped attacks' clean twins."""
+    turns = own_answers.sharegpt(real) if real else [attack.clean for attack in load_attacks()]
+    return [conversation(tuple(each)) for each in turns]
+
+
+def kept_apart(texts: Sequence[tuple[Turn, ...]], harmless: Sequence[Conversation]) -> list[int | None]:
     """How many each may share a prompt with: 1, a few, or as many as any; each alone among harmless ones."""
     screen = Screen.of([prompt()], PackSettings().apart)
-    harmless = [conversation(attack.clean) for attack in load_attacks()]
     return [most_together([conversation(turns), *harmless], screen)[0] for turns in texts]
 
 
-def screened(count: int) -> None:
+def screened(count: int, harmless: Sequence[Conversation]) -> None:
     """The table of what is kept apart."""
     folder = shipped_attacks().parent
     wanted = {
@@ -200,7 +207,7 @@ def screened(count: int) -> None:
         "", "conversations", "asked singly", "in small packs of their like", "as all others", title="the screen"
     )
     for name, texts in wanted.items():
-        most = kept_apart(texts)
+        most = kept_apart(texts, harmless)
         few = sum(each is not None and each > 1 for each in most)
         shares = (f"{found / len(most):.1%}" for found in (most.count(1), few, most.count(None)))
         shown.add_row(name, str(len(texts)), *shares)
@@ -211,10 +218,10 @@ def aimed(some: Sequence[Attack]) -> list[tuple[Attack, str]]:
     return [(attack, list(LABELS)[at % len(LABELS)]) for at, attack in enumerate(some)]
 
 
-def trials(count: int) -> list[Trial]:
+def trials(count: int, harmless: Sequence[Conversation]) -> list[Trial]:
     around = [conversation((Turn("user", asked), Turn("assistant", said))) for asked, said in NEIGHBOURS]
     chosen = aimed(attacks(count))
-    passes = kept_apart([turns_of(attack, label) for attack, label in chosen])
+    passes = kept_apart([turns_of(attack, label) for attack, label in chosen], harmless)
     found = []
     for at, ((attack, label), most) in enumerate(zip(chosen, passes, strict=True)):
         beside = [around[(at + step) % len(around)] for step in range(BESIDE)]
@@ -242,13 +249,19 @@ def asked(chosen: Sequence[Trial], answers: Answers, given: argparse.Namespace) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--attacks", type=int, default=24)
+    parser.add_argument("--among", type=int, default=400, help="of ShareGPT's conversations; 0: the clean twins")
     parser.add_argument("--base-url")
     parser.add_argument("--model", default="model")
     parser.add_argument("--answers", type=Path, help="keep answers here, and ask nothing that it holds")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop asking after so long")
     given = parser.parse_args()
-    screened(given.attacks)
-    chosen = trials(given.attacks)
+    harmless = background(given.among)
+    screened(given.attacks, harmless)
+    own = most_together(harmless, Screen.of([prompt()], PackSettings().apart))
+    print(
+        f"of the {len(own)} conversations around them {own.count(1)} are asked singly, {own.count(FEW)} in small packs"
+    )
+    chosen = trials(given.attacks, harmless)
     answers = Answers(given.answers)
     asked(chosen, answers, given)
     done = [one for one in chosen if all(answers.get(pack) is not None for pack in one.packs.values())]
