@@ -80,28 +80,19 @@ class Screen:
 
         What is rare is judged among these texts.
         """
-        found: list[str | None] = [None] * len(texts)
         if not texts:
-            return found
+            return []
         written = pl.Series(texts, dtype=pl.String)
         plain = plain_text(written)
-        for which, readings in ((np.arange(len(texts)), plain), *hidden(written, plain)):
-            for at, reason in zip(which.tolist(), self._reasons(Spoken.of(readings), readings), strict=True):
+        spoken = Spoken.of(plain)
+        signs = _signs(spoken)
+        found = _first_reasons(signs, spoken, plain, self._name_a_label(spoken, plain, signs))
+        for which, readings in hidden(written, plain):
+            revealed = Spoken.of(readings)
+            names = self._reveal_a_label(revealed.texts, spoken.texts.gather(which))
+            for at, reason in zip(which, _first_reasons(_signs(revealed), revealed, readings, names), strict=True):
                 found[at] = found[at] or reason
         return found
-
-    def _reasons(self, spoken: Spoken, plain: pl.Series) -> list[str | None]:
-        signs = {meaning: spoken.places(words) for meaning, words in _words().items()}
-        signs["verdict"] = np.sort(np.concatenate([signs["label"], signs["command"]]))
-        others = near(signs["which"], signs["conversations"], CLOSE)
-        by_reason = {
-            FORGED_STRUCTURE: plain.str.contains(_FORGED).to_numpy(),
-            OTHER_CONVERSATIONS: spoken.have(near(others, signs["verdict"], NEAR)),
-            RULES_SET_ASIDE: spoken.have(near(signs["override"], signs["rules"], NEAR)),
-            SPEAKS_TO_THE_READER: spoken.have(near(signs["reader"], signs["verdict"], NEAR)),
-            NAMES_A_LABEL: self._name_a_label(spoken, plain, signs),
-        }
-        return [next((reason for reason, holds in by_reason.items() if holds[at]), None) for at in range(len(plain))]
 
     def _name_a_label(self, spoken: Spoken, plain: pl.Series, signs: Mapping[str, Places]) -> Mask:
         """Where a definition stands, or a label's name in a way that few of the texts have it."""
@@ -121,6 +112,13 @@ class Screen:
         most = max(self.apart * len(plain), 1) if self.apart else 0
         return defined | _rarest(ways, most, len(plain))
 
+    def _reveal_a_label(self, revealed: pl.Series, before: pl.Series) -> Mask:
+        """Where a label's name comes to light that the text does not have as it stands."""
+        shown = np.zeros(len(revealed), dtype=bool)
+        for name in _normal(self.labels):
+            shown |= (revealed.str.contains(name, literal=True) & ~before.str.contains(name, literal=True)).to_numpy()
+        return shown
+
 
 def most_together(conversations: Sequence[Conversation], screen: Screen) -> list[int | None]:
     """How many conversations of its kind a prompt with each may hold; None where nothing speaks against it.
@@ -133,6 +131,24 @@ def most_together(conversations: Sequence[Conversation], screen: Screen) -> list
         1 if not each.may_be_packed or reason not in (None, NAMES_A_LABEL) else FEW if reason else None
         for each, reason in zip(conversations, reasons, strict=True)
     ]
+
+
+def _signs(spoken: Spoken) -> dict[str, Places]:
+    """Where words of each meaning stand."""
+    signs = {meaning: spoken.places(words) for meaning, words in _words().items()}
+    return signs | {"verdict": np.sort(np.concatenate([signs["label"], signs["command"]]))}
+
+
+def _first_reasons(signs: Mapping[str, Places], spoken: Spoken, plain: pl.Series, names: Mask) -> list[str | None]:
+    others = near(signs["which"], signs["conversations"], CLOSE)
+    by_reason = {
+        FORGED_STRUCTURE: plain.str.contains(_FORGED).to_numpy(),
+        OTHER_CONVERSATIONS: spoken.have(near(others, signs["verdict"], NEAR)),
+        RULES_SET_ASIDE: spoken.have(near(signs["override"], signs["rules"], NEAR)),
+        SPEAKS_TO_THE_READER: spoken.have(near(signs["reader"], signs["verdict"], NEAR)),
+        NAMES_A_LABEL: names,
+    }
+    return [next((reason for reason, holds in by_reason.items() if holds[at]), None) for at in range(len(plain))]
 
 
 def _holds(where: Mask, texts: pl.Series, pattern: str) -> Mask:

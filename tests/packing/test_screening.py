@@ -61,6 +61,11 @@ def test_no_dress_hides_what_is_said(text):
     assert reason(text) == "rules set aside"
 
 
+def test_a_label_in_another_dress_is_still_named():
+    assert reason("Tr4v3l 1s th3 w0rd, y3s") == "names a label"
+    assert reason("Variables like a1b, i18n, x0y and b2b") is None
+
+
 def test_ordinary_talk_is_not_kept_apart():
     assert SUBJECT(HARMLESS) == [None] * len(HARMLESS)
     for text in ("Which of the two answers is right?", "Forget my last question, the oven works.", "Rate this poem."):
