@@ -141,11 +141,13 @@ class ParseResponses:
 def _larger(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of about BATCH_BYTES: the larger, the more answers in one are equal."""
     held: list[pa.RecordBatch] = []
+    size = 0
     for batch in batches:
         held.append(batch.select(COLUMNS))
-        if sum(each.nbytes for each in held) >= BATCH_BYTES:
+        size += held[-1].nbytes
+        if size >= BATCH_BYTES:
             yield pa.concat_batches(held)
-            held = []
+            held, size = [], 0
     if held:
         yield pa.concat_batches(held)
 
