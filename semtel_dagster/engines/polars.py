@@ -22,6 +22,8 @@ from semtel_dagster.engines.external_sort import sorted_by_hash
 from semtel_dagster.engines.parts import write_part
 
 BATCH_ROWS = 1024  # 6 MB of conversations; some ten batches are under way at a time
+NARROW_BATCH_ROWS = 16 * BATCH_ROWS  # of tables whose rows are some names and numbers
+WIDE_COLUMNS = frozenset({"messages", "text", "raw_text", "extra", "embedding"})
 GROUPS_AHEAD = 2
 PARTITION_COLUMNS = {"week": pl.Date, "classifier": pl.String}
 
@@ -100,7 +102,9 @@ class PolarsEngine:
         native: pl.LazyFrame = nw.to_native(frame)
         stored = native.drop(*PARTITION_COLUMNS, strict=False)
         # Not sink_parquet: it counts a row group in rows, and holds several times as many groups.
-        write_part(record_batches(stored), _arrow_schema(stored), f"{folder}/part-00000.parquet")
+        schema = _arrow_schema(stored)
+        rows = NARROW_BATCH_ROWS if WIDE_COLUMNS.isdisjoint(schema.names) else BATCH_ROWS
+        write_part(record_batches(stored, rows), schema, f"{folder}/part-00000.parquet")
 
 
 def record_batches(frame: pl.LazyFrame, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
