@@ -80,7 +80,8 @@ def plain_text(texts: pl.Series) -> pl.Series:
 
 def spoken_words(plain: pl.Series) -> pl.Series:
     """Words alone, one space before each and one at the end; also where the script changes."""
-    apart = plain.str.replace_all(r"[a-z0-9]+", " ${0} ")
+    apart = plain.str.replace_all(r"([^\x00-\x7f])([a-z0-9])", "$1 $2")
+    apart = apart.str.replace_all(r"([a-z0-9])([^\x00-\x7f])", "$1 $2")
     return " " + apart.str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.strip_chars() + " "
 
 
