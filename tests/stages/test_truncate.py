@@ -165,6 +165,17 @@ def test_the_row_function_is_picklable_and_blind_to_batches():
     assert whole.to_pylist() == parts.to_pylist()
 
 
+@pytest.mark.parametrize("cap", [None, 8])
+def test_threads_and_the_way_by_turns_change_nothing(cap):
+    rows = [conversation(k, messages=[{"role": "user", "content": "a\r\nb\x00 " * 9 * k}] * (k % 4)) for k in range(60)]
+    batches = table_of(sampled(rows)).combine_chunks().to_batches(max_chunksize=7)
+    options = TruncateSettings(max_tokens=40, max_message_tokens=cap)
+    one, three = (pa.Table.from_batches(TruncateBatches(options, threads)(iter(batches))) for threads in (1, 3))
+    assert one.equals(three)
+    by_turns = [truncate_turns([[Turn("user", m["content"]) for m in row["messages"]]], options)[0] for row in rows]
+    assert one.column("text").to_pylist() == [each.text for each in by_turns]
+
+
 def test_lists_of_another_width_are_read_alike():
     (batch,) = table_of(sampled([conversation(1), conversation(2)])).combine_chunks().to_batches()
     index = batch.schema.get_field_index("messages")
