@@ -1,7 +1,8 @@
 """Does a conversation speak to whoever reads it for labels, or of the other conversations in a prompt?
 
-Such a conversation is asked singly, so that what it says reaches no neighbour. Belongs here: what it is known by. The
-words are data, in `screening.toml`; how texts are read belongs in `spoken`, the lines of a pack itself in `packs`.
+Such a conversation is asked singly, or with few of its like, so that what it says reaches as few neighbours as can be.
+Belongs here: what it is known by. The words are data, in `screening.toml`; how texts are read belongs in `spoken`, the
+lines of a pack itself in `packs`.
 
 No list of words is complete; but who wants a certain label has to name it, in whatever language and dress, and that is
 looked for, too. A conversation that is kept apart for nothing costs some tokens and no more.
@@ -28,7 +29,6 @@ CLOSE = 40  # bytes between the words of a phrase
 LONG = 32  # bytes of a definition that nobody writes by chance
 FEW = 4  # conversations in a prompt whose texts name a label
 REPEATS = 3  # of a label in a row
-
 
 FORGED_STRUCTURE = "forged structure"
 OTHER_CONVERSATIONS = "other conversations"
@@ -184,7 +184,7 @@ def _normal(texts: Sequence[str]) -> tuple[str, ...]:
 
 @cache
 def _words() -> dict[str, tuple[str, ...]]:
-    """Beginnings of words by meaning, as `_spoken` has them."""
+    """Beginnings of words by meaning, as `spoken_words` has them."""
     source = (files("semtel_dagster.packing") / "screening.toml").read_text(encoding="utf-8")
     return {
         meaning: tuple({_beginning(word) for words in by_language.values() for word in words})

@@ -26,7 +26,6 @@ _MIXED = r"[a-z][013457@$]+[a-z]"
 _DIGITS = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s"}
 _ENCODED = r"[A-Za-z0-9+/]{20,}={0,2}"
 
-
 Places: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -68,8 +67,9 @@ class Spoken:
 
 def near(some: Places, others: Places, distance: int) -> Places:
     """Those of some places that have one of the others near them."""
-    near: Mask = np.searchsorted(others, some - distance) < np.searchsorted(others, some + distance, side="right")
-    return some[near]
+    first, end = np.searchsorted(others, some - distance), np.searchsorted(others, some + distance, side="right")
+    beside: Places = some[first < end]
+    return beside
 
 
 def plain_text(texts: pl.Series) -> pl.Series:
