@@ -59,6 +59,7 @@ class Progress:
 
 
 def _metadata(figures: Figures) -> dict[str, Any]:
+    packing = {"kept_out_of_packs": figures.kept_apart, "not_believed_in_a_pack": figures.disbelieved}
     return {
         "done": figures.done,
         "in_flight": figures.in_flight,
@@ -66,7 +67,7 @@ def _metadata(figures: Figures) -> dict[str, Any]:
         "refused": figures.refused,
         "cost_usd": figures.cost_usd,
         "per_second": figures.rate,
-    } | ({"kept_out_of_packs": figures.kept_apart} if figures.kept_apart else {})
+    } | {name: count for name, count in packing.items() if count}
 
 
 def _silence() -> Callable[[Figures], None]:

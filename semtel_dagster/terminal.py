@@ -55,6 +55,8 @@ class StepBars:
             parts.append(f"{figures.refused:,} refused")
         if figures.kept_apart:
             parts.append(f"{figures.kept_apart:,} kept out of packs")
+        if figures.disbelieved:
+            parts.append(f"{figures.disbelieved:,} not believed in a pack")
         parts.append(f"{figures.input_tokens + figures.output_tokens:,} tokens")
         if figures.cost_usd:
             parts.append(f"${figures.cost_usd:,.2f}")

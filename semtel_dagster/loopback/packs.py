@@ -68,6 +68,7 @@ class PackAnswerer:
             {"id": block.id, **self._worsened(alone, block, place, len(blocks), key)}
             for place, block in enumerate(blocks)
         ]
+        self._obey(entries, alone, blocks)
         text = orjson.dumps({"answers": self._spoiled(entries, key)}).decode()
         return (text[: int(len(text) * _CUT_SHARE)], True) if self._strikes("cut", key) else (text, False)
 
@@ -81,6 +82,16 @@ class PackAnswerer:
             if labels and unit(self._seed, f"lost {name}", block.key + key) < loss:
                 value[name] = labels[int(unit(self._seed, f"other {name}", block.key + key) * len(labels))]
         return value
+
+    def _obey(self, entries: list[dict[str, Any]], schema: Schema, blocks: tuple[Block, ...]) -> None:
+        """Gives all the label that the last conversation to demand one wants, wherever it is one."""
+        demanded = [label for block in blocks if (label := self._work.obeyed.get(block.key.hex())) is not None]
+        for entry in entries if demanded else []:
+            entry |= {
+                name: demanded[-1]
+                for name, field in schema["properties"].items()
+                if demanded[-1] in field.get("enum", [])
+            }
 
     def _spoiled(self, entries: list[dict[str, Any]], key: bytes) -> list[dict[str, Any]]:
         at = int(unit(self._seed, "which", key) * len(entries))

@@ -169,6 +169,9 @@ class PackWork(_Part):
     contradicted: float = Field(0.0, ge=0, le=1, description="a conversation is also given another one's answer")
     missing: float = Field(0.0, ge=0, le=1, description="a conversation is left out")
     invented: float = Field(0.0, ge=0, le=1, description="a conversation is answered under an id that is none")
+    obeyed: dict[str, str] = Field(
+        default_factory=dict, description="by content hash, the label that a conversation gets for its whole pack"
+    )
     grader_finds: float = Field(1.0, ge=0, le=1, description="share of answers unlike `truth` that a grader names")
     grader_errs: float = Field(0.0, ge=0, le=1, description="share of the others that it names")
 

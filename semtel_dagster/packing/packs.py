@@ -7,7 +7,7 @@ their answers in `unpacking`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 
@@ -57,12 +57,15 @@ class Pack:
         conversations: In the order in which they stand.
         seed: Of the ids.
         framed: False for the one conversation of a call that only combines classifiers: it stands alone.
+        disbelieved: By content hash, labels that the others name: an answer that gives the conversation one of these
+            is left out, and the conversation is asked singly.
     """
 
     members: tuple[str, ...]
     conversations: tuple[Conversation, ...]
     seed: int = 0
     framed: bool = True
+    disbelieved: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def ids(self) -> dict[str, Conversation]:

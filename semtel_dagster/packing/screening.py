@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from semtel_dagster.classifiers import CompiledPrompt
-from semtel_dagster.packing.packs import Conversation
+from semtel_dagster.packing.packs import Conversation, Pack
 from semtel_dagster.packing.spoken import Mask, Places, Spoken, hidden, near, plain_text, spoken_words
 
 NEAR = 96  # bytes between two signs that belong together: a sentence
@@ -94,6 +94,22 @@ class Screen:
                 found[at] = found[at] or reason
         return found
 
+    def named(self, texts: Sequence[str]) -> list[frozenset[str]]:
+        """The labels that each transcript names, or whose definition it holds, whatever it is dressed in."""
+        found: list[set[str]] = [set() for _ in texts]
+        written = pl.Series(texts, dtype=pl.String)
+        plain = plain_text(written)
+        said = [(np.arange(len(texts)), plain), *hidden(written, plain)]
+        for which, readings in said:
+            spoken = spoken_words(readings)
+            for label, name, definition in zip(
+                self.labels, _normal(self.labels), _normal(self.definitions), strict=True
+            ):
+                names = [name, definition] if len(definition) >= LONG else [name]
+                for at in which[spoken.str.contains_any(names).to_numpy()].tolist():
+                    found[at].add(label)
+        return [frozenset(labels) for labels in found]
+
     def _name_a_label(self, spoken: Spoken, plain: pl.Series, signs: Mapping[str, Places]) -> Mask:
         """Where a definition stands, or a label's name in a way that few of the texts have it."""
         names, tasks, definitions = (_normal(each) for each in (self.labels, self.tasks, self.definitions))
@@ -131,6 +147,19 @@ def most_together(conversations: Sequence[Conversation], screen: Screen) -> list
         1 if not each.may_be_packed or reason not in (None, NAMES_A_LABEL) else FEW if reason else None
         for each, reason in zip(conversations, reasons, strict=True)
     ]
+
+
+def disbelieving(packs: Sequence[Pack], screen: Screen) -> list[Pack]:
+    """The packs, with the labels that no conversation gets on another one's word."""
+    named = iter(screen.named([each.text for pack in packs for each in pack.conversations]))
+    found = []
+    for pack in packs:
+        own = {each.content_hash: next(named) for each in pack.conversations}
+        by_others = {
+            one: frozenset(label for other, labels in own.items() if other != one for label in labels) for one in own
+        }
+        found.append(replace(pack, disbelieved=by_others))
+    return found
 
 
 def _signs(spoken: Spoken) -> dict[str, Places]:

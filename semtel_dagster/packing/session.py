@@ -1,4 +1,4 @@
-"""A run in company, window by window: look up, pack, split what failed, grade, ask the rest singly.
+"""A run in company, window by window: look up, pack, split what failed, check, grade, ask the rest singly.
 
 Belongs here: the order of the rounds, and what becomes of each conversation. The calls of a round belong in `rounds`.
 
@@ -16,18 +16,17 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from semtel_dagster import tables
 from semtel_dagster.packing.again import Again, AgainRecord
 from semtel_dagster.packing.agreement import compare
+from semtel_dagster.packing.alike import Likeness
 from semtel_dagster.packing.arranging import Window, arrange
 from semtel_dagster.packing.charges import Charge
+from semtel_dagster.packing.finished import Finished
 from semtel_dagster.packing.learning import Learning
 from semtel_dagster.packing.packs import Conversation, Pack, form, halves, is_drawn, order
 from semtel_dagster.packing.rounds import Answers, Ended, Rounds, Row
-from semtel_dagster.packing.screening import Screen, most_together
+from semtel_dagster.packing.screening import Screen, disbelieving, most_together
 from semtel_dagster.packing.shelf import DOUBTFUL, Shelf
-
-ROWS_AT_ONCE = 1_024
 
 Groups = dict[tuple[tuple[str, ...], int | None], list[Conversation]]
 """By the classifiers that are lacking, and the most conversations in a pack if that is less than usual."""
@@ -51,11 +50,12 @@ class Session:
         own = rounds.prompts[rounds.target].fingerprint
         self._again_record = AgainRecord(rounds.plan.journal, own, tuple(models))
         self._counts: dict[int, Again] = {}
+        self._likeness = Likeness({name: prompt.classifier for name, prompt in rounds.prompts.items()})
+        self._finished = Finished(self._tally)
         self._lacking: list[Conversation] = []
-        self._ready: list[Row] = []
         self._singles: dict[str, Conversation] = {}
-        self._debts: dict[str, Charge] = {}
         self._again: list[Pack] = []
+        self._replaced = 0
         self._alive = False
         self._ungraded: list[tuple[Conversation, Row]] = []
 
@@ -80,7 +80,7 @@ class Session:
         own = found[self._target]
         for rows in self._shelves[self._target].read(own, own.there & ~own.ungraded):
             self._tally.from_journal += rows.num_rows
-            yield self._counted(rows)
+            yield self._finished.counted(rows)
         names, tokens = hashes.to_pylist(), batch.column("n_tokens").to_pylist()
         lacks = {name: ~each.there for name, each in found.items()}
         alone = {name: each.doubted for name, each in found.items()}
@@ -113,9 +113,9 @@ class Session:
         for each, most in zip(distinct, together, strict=True):
             groups.setdefault((each.lacks, most), []).append(each)
         for (members, most), conversations in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or inf)):
-            yield from self._with_copies(self._ask_alike(members, conversations, most), copies)
-        yield from self._with_copies(self._grade_leftovers(), copies)
-        yield from self._with_copies(self._ask_singles(), copies)
+            yield from self._finished.with_copies(self._ask_alike(members, conversations, most), copies)
+        yield from self._finished.with_copies(self._grade_leftovers(), copies)
+        yield from self._finished.with_copies(self._ask_singles(), copies)
 
     def _ask_alike(
         self, members: tuple[str, ...], conversations: list[Conversation], most: int | None
@@ -126,20 +126,22 @@ class Session:
             sample = self._learning.sample(conversations)
             rows = self._learning.learn(members, sample) if sample else None
             if rows is not None:
-                self._owe(sample[0].content_hash, self._learning.spent)
-                yield from map(self._counted, map(self._with_debts, rows))
+                self._finished.owe(sample[0].content_hash, self._learning.spent)
+                yield from map(self._finished.out, rows)
                 asked = {each.content_hash for each in sample}
                 conversations = [each for each in conversations if each.content_hash not in asked]
         usual = self._size(members)
         size = usual if most is None else min(usual, most)
         packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed)
+        if most is not None:
+            packs = disbelieving(packs, self._screen)
         self._singles |= {each.content_hash: each for each in singles}
-        before = len(self._singles)
+        before = len(self._singles) + self._replaced
         yield from self._ask_packs(packs, size)
         again, self._again = self._again, []
         yield from self._ask_packs(again, size, last=True)
         packed = sum(len(pack.conversations) for pack in packs)
-        further = Again(packed, len(again) + len(self._singles) - before)
+        further = Again(packed, len(again) + len(self._singles) + self._replaced - before)
         if size < usual:  # the plan takes them for packs like the others
             further = Again(len(conversations), further.calls + len(packs) + len(singles) - len(conversations) // usual)
         self._counts[usual] = self._counts.get(usual, Again()) + further
@@ -151,31 +153,51 @@ class Session:
         return self._learning.size(members) or 1
 
     def _ask_packs(self, packs: Sequence[Pack], size: int, *, last: bool = False) -> Iterator[pa.RecordBatch]:
-        """One round about packs, graded where that is asked for."""
-        checked: list[tuple[Pack, dict[str, Row]]] = []
-        proposed: Answers = {}
-        drawn: dict[tuple[str, ...], Answers] = {}
+        """One round about packs. What came of it is seen as a whole before any of it goes on."""
+        came: list[tuple[Ended, dict[str, Row]]] = []
         self._alive = False
         for ended in self._rounds.ask(packs):
             self._alive |= ended.row["status"] == "answered"
             rows = ended.records(self._target)
             self._sort_out(ended, rows, last=last)
-            answers = ended.answers()
-            for content_hash in self._drawn(ended.pack, rows):
-                self._hold(content_hash, ended.pack, rows.pop(content_hash))
+            if ended.pack.framed:
+                came.append((ended, rows))
+                self._tally.waiting += len(rows)
+            else:
+                self._finished.add(rows.values())
+            yield from self._finished.flush()
+        yield from self._weigh(came, size)
+
+    def _weigh(self, came: Sequence[tuple[Ended, dict[str, Row]]], size: int) -> Iterator[pa.RecordBatch]:
+        """What becomes of the answers of a round: singly instead, both ways, before a grader, or as they are."""
+        checked: list[tuple[Pack, dict[str, Row]]] = []
+        proposed: Answers = {}
+        instead: dict[tuple[str, ...], Answers] = {}
+        both: dict[tuple[str, ...], Answers] = {}
+        alike = self._likeness([ended.answers() for ended, _ in came])
+        for (ended, rows), suspicious in zip(came, alike, strict=True):
+            self._tally.waiting -= len(rows)
+            pack, answers = ended.pack, ended.answers()
+            for content_hash in list(rows) if suspicious else self._drawn(rows):
+                self._hold(content_hash, pack, rows.pop(content_hash))
                 # The companions' packed answers give way to single ones as well, and count in no run of theirs.
-                self._owe(content_hash, ended.charge_of(content_hash, but=self._target))
-                drawn.setdefault(ended.pack.members, {})[content_hash] = answers[content_hash]
-            if self._settings.grade and ended.pack.framed and rows:
-                answered = tuple(each for each in ended.pack.conversations if each.content_hash in rows)
-                checked.append((replace(ended.pack, conversations=answered), rows))
+                self._finished.owe(content_hash, ended.charge_of(content_hash, but=self._target))
+                (instead if suspicious else both).setdefault(pack.members, {})[content_hash] = answers[content_hash]
+            if self._settings.grade and rows:
+                answered = tuple(each for each in pack.conversations if each.content_hash in rows)
+                checked.append((replace(pack, conversations=answered), rows))
                 proposed |= answers
             else:
-                self._ready += rows.values()
-            yield from self._flush()
+                self._finished.add(rows.values())
+            yield from self._finished.flush()
         yield from self._grade(checked, proposed)
-        for members, answers in drawn.items():
+        for members, answers in both.items():
             yield from self._compare(members, answers, size)
+        for members, answers in instead.items():
+            self._tally.disbelieved += len(answers)
+            self._replaced += len(answers) * len(members)
+            rows_of_target, _ = self._singly(members, answers)
+            yield from map(self._finished.out, rows_of_target)
 
     def _sort_out(self, ended: Ended, rows: Mapping[str, Row], *, last: bool) -> None:
         """What becomes of the conversations of a call that got no answer for the target, and of what it cost."""
@@ -185,9 +207,13 @@ class Session:
         left = ended.charge_left
         if not ended.may_be_split(alive=self._alive):
             for at, each in enumerate(missing):
-                self._ready.append(failed_row(ended.row, each, left if at == 0 else Charge()))
+                self._finished.add([failed_row(ended.row, each, left if at == 0 else Charge())])
             return
-        self._owe(missing[0].content_hash, left)
+        self._finished.owe(missing[0].content_hash, left)
+        if ended.pack.disbelieved:
+            self._tally.disbelieved += len(missing)
+            self._singles |= {each.content_hash: each for each in missing}
+            return
         for part in [missing] if last or len(missing) == 1 else halves(missing):
             if last or len(part) == 1 or not ended.pack.framed:
                 self._singles |= {each.content_hash: each for each in part}
@@ -209,10 +235,10 @@ class Session:
                 if verdict is None or verdict["raw_text"] == DOUBTFUL:
                     self._hold(content_hash, ended.pack, whole)
                 else:
-                    self._ready.append(whole)
+                    self._finished.add([whole])
             if not verdicts:
-                self._owe(next(iter(rows)), ended.charge_left)
-            yield from self._flush()
+                self._finished.owe(next(iter(rows)), ended.charge_left)
+            yield from self._finished.flush()
 
     def _grade_leftovers(self) -> Iterator[pa.RecordBatch]:
         """Answers of an earlier run that ended before the grader saw them, in packs of their own."""
@@ -233,66 +259,36 @@ class Session:
 
     # both ways
 
-    def _drawn(self, pack: Pack, rows: Mapping[str, Row]) -> list[str]:
+    def _drawn(self, rows: Mapping[str, Row]) -> list[str]:
         """The packed conversations of the random share, which are asked singly as well."""
-        if self._settings.conversations != "auto" or not pack.framed:
+        if self._settings.conversations != "auto":
             return []
         return [one for one in rows if is_drawn(one, self._settings.seed, self._settings.random_share)]
 
     def _compare(self, members: tuple[str, ...], answers: Answers, size: int) -> Iterator[pa.RecordBatch]:
         """Asks the random share singly, notes how far both ways agree; the single answer is the one that counts."""
-        conversations = [self._singles.pop(one) for one in answers]
-        rows, singly = self._learning.singly(members, conversations)
+        rows, singly = self._singly(members, answers)
         packed = {name: {one: parts[name] for one, parts in answers.items() if name in parts} for name in members}
         self._learning.record(members).add(size, compare(self._rounds.prompts, singly, packed))
-        yield from map(self._counted, map(self._with_debts, rows))
+        yield from map(self._finished.out, rows)
 
-    # singly, and out
+    def _singly(
+        self, members: tuple[str, ...], held: Iterable[str]
+    ) -> tuple[list[pa.RecordBatch], dict[str, dict[str, str]]]:
+        """Asks every member about conversations that are held: the target's rows, and the raw texts."""
+        return self._learning.singly(members, [self._singles.pop(one) for one in held])
+
+    # singly
 
     def _ask_singles(self) -> Iterator[pa.RecordBatch]:
         singles, self._singles = list(self._singles.values()), {}
         for rows in self._rounds.singly(singles, self._target):
-            yield self._counted(self._with_debts(rows))
+            yield self._finished.out(rows)
 
     def _hold(self, content_hash: str, pack: Pack, row: Row) -> None:
         """A packed answer that a single one will replace; what it cost goes along."""
         self._singles[content_hash] = next(each for each in pack.conversations if each.content_hash == content_hash)
-        self._owe(content_hash, Charge.of(row))
-
-    def _owe(self, content_hash: str, charge: Charge) -> None:
-        self._debts[content_hash] = self._debts.get(content_hash, Charge()) + charge
-
-    def _with_debts(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Rows with what earlier calls about their conversations cost, where these brought them no answer."""
-        if not self._debts:
-            return rows
-        paid = [row | (Charge.of(row) + self._debts.pop(row["content_hash"], Charge())).as_dict()
-                for row in rows.to_pylist()]  # fmt: skip
-        return pa.RecordBatch.from_pylist(paid, schema=tables.RESPONSES)
-
-    def _flush(self, *, all_of_it: bool = False) -> Iterator[pa.RecordBatch]:
-        if self._ready and (all_of_it or len(self._ready) >= ROWS_AT_ONCE):
-            ready, self._ready = self._ready, []
-            yield self._counted(self._with_debts(pa.RecordBatch.from_pylist(ready, schema=tables.RESPONSES)))
-
-    def _with_copies(self, batches: Iterator[pa.RecordBatch], copies: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
-        """Passes batches on, then what is ready, with a row that made no call for each further row of a text."""
-        for batch in (each for some in (batches, self._flush(all_of_it=True)) for each in some):
-            yield batch
-            more = [
-                row | Charge().as_dict()
-                for row in batch.to_pylist()
-                for _ in range(copies.get(row["content_hash"], 1) - 1)
-            ]
-            if more:
-                yield self._counted(pa.RecordBatch.from_pylist(more, schema=tables.RESPONSES))
-
-    def _counted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        answered = rows.column("status").to_pylist().count("answered")
-        self._tally.answered += answered
-        self._tally.failed += rows.num_rows - answered
-        self._tally.show()
-        return rows
+        self._finished.owe(content_hash, Charge.of(row))
 
 
 def failed_row(row: Row, conversation: Conversation, charge: Charge) -> Row:

@@ -23,11 +23,13 @@ class Tally:
         failed: Conversations that ended with a reason.
         from_journal: Conversations that made no call.
         kept_apart: Conversations that what they say keeps out of others' packs.
+        disbelieved: Conversations whose answer from a pack was not believed.
+        waiting: Conversations that have an answer from a pack which is yet to be looked at.
     """
 
     def __init__(self, on_progress: Callable[[Figures], None] | None, total: int | None) -> None:
         """Starts the clock."""
-        self.answered = self.failed = self.from_journal = self.kept_apart = 0
+        self.answered = self.failed = self.from_journal = self.kept_apart = self.disbelieved = self.waiting = 0
         self._on_progress, self._total = on_progress, total
         self._before, self._now = Figures(), Figures()
         self._began = monotonic()
@@ -53,7 +55,7 @@ class Tally:
             self._on_progress(self._together())
 
     def _together(self) -> Figures:
-        done, seconds = self.answered + self.failed, monotonic() - self._began
+        done, seconds = self.answered + self.failed + self.waiting, monotonic() - self._began
         return replace(
             self._now,
             **{name: getattr(self._before, name) + getattr(self._now, name) for name in _ADDED},
@@ -63,6 +65,7 @@ class Tally:
             failed=self.failed,
             from_journal=self.from_journal,
             kept_apart=self.kept_apart,
+            disbelieved=self.disbelieved,
             seconds=seconds,
             rate=done / seconds if seconds else 0.0,
             endpoints=_added(self._before.endpoints, self._now.endpoints),

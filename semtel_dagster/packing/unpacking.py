@@ -47,23 +47,28 @@ class AnswerReader:
         Returns:
             By content hash and classifier, an answer such as that classifier alone would have had. A conversation or a
             classifier that is missing got no usable answer: it was left out, written twice in different ways, named
-            by an id that is none, or one of the classifier's tasks has no label.
+            by an id that is none, one of the classifier's tasks has no label, or one that another conversation names
+            where that is not believed.
         """
         if not pack.framed:
             (conversation,) = pack.conversations
             found = {conversation.content_hash: self._members(raw_text, _object(raw_text))}
         else:
+            by_hash = {pack.ids[an_id].content_hash: fields for an_id, fields in by_id(raw_text, pack).items()}
             found = {
-                pack.ids[an_id].content_hash: self._members(orjson.dumps(fields).decode(), fields)
-                for an_id, fields in by_id(raw_text, pack).items()
+                content_hash: self._members(orjson.dumps(fields).decode(), fields, pack.disbelieved.get(content_hash))
+                for content_hash, fields in by_hash.items()
             }
         return {content_hash: members for content_hash, members in found.items() if members}
 
-    def _members(self, raw_text: str, fields: _Fields) -> dict[str, str]:
+    def _members(
+        self, raw_text: str, fields: _Fields, disbelieved: frozenset[str] | None = None
+    ) -> dict[str, str]:  # fmt: skip
         labels = {parsed.task: parsed for parsed in self._parser.parse(raw_text)}
+        unusable = {None, *(disbelieved or ())}
         answers = {}
         for name, classifier in self._classifiers.items():
-            if all(labels[task.name].label is not None for task in classifier.tasks):
+            if all(labels[task.name].label not in unusable for task in classifier.tasks):
                 answers[name] = orjson.dumps(_own_fields(classifier, fields, labels)).decode()
         return answers
 

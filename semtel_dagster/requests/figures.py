@@ -58,6 +58,7 @@ class Figures:
         failed: Rows that ended with a reason.
         from_journal: Rows found in the journal: no call.
         kept_apart: Rows that what they say keeps out of others' prompts.
+        disbelieved: Rows whose answer in company was not believed, and which were asked alone.
         calls: Calls sent.
         refused: Calls refused by rate or load.
         retried: Calls beyond a row's first, refusals left out.
@@ -78,6 +79,7 @@ class Figures:
     failed: int = 0
     from_journal: int = 0
     kept_apart: int = 0
+    disbelieved: int = 0
     calls: int = 0
     refused: int = 0
     retried: int = 0

@@ -46,7 +46,7 @@ def test_an_attack_is_alone_in_its_call_and_who_names_a_label_is_among_few(fresh
     texts = [*TEXTS[:100], *(f"user:\n> {text}" for text in said)]
     table, figures = ask(plan(tmp_path, endpoint(fresh.base_url)), texts, conversations=10)
     assert table.column("status").to_pylist() == ["answered"] * 103
-    assert (figures.kept_apart, figures.calls) == (3, 10 + 1 + 1)
+    assert (figures.kept_apart, figures.calls) == (3, 10 + 1 + 1 + figures.disbelieved)
     _, figures = ask(plan(tmp_path / "anew", endpoint(fresh.base_url)), texts, conversations=10, apart=0)
     assert (figures.kept_apart, figures.calls) == (1, 11 + 1)
 
