@@ -84,14 +84,13 @@ class PackAnswerer:
         return value
 
     def _obey(self, entries: list[dict[str, Any]], schema: Schema, blocks: tuple[Block, ...]) -> None:
-        """Gives all the label that the last conversation to demand one wants, wherever it is one."""
-        demanded = [label for block in blocks if (label := self._work.obeyed.get(block.key.hex())) is not None]
-        for entry in entries if demanded else []:
-            entry |= {
-                name: demanded[-1]
-                for name, field in schema["properties"].items()
-                if demanded[-1] in field.get("enum", [])
-            }
+        """Gives the others what a conversation demands of them, where it is a label; the last to demand has its way."""
+        for place, block in enumerate(blocks):
+            label = self._work.obeyed.get(block.key.hex())
+            others = [*entries[place + 1 :], *entries[:place]][: self._work.obeyed_by]
+            names = [name for name, field in schema["properties"].items() if label in field.get("enum", [])]
+            for entry in others:
+                entry |= dict.fromkeys(names, label)
 
     def _spoiled(self, entries: list[dict[str, Any]], key: bytes) -> list[dict[str, Any]]:
         at = int(unit(self._seed, "which", key) * len(entries))

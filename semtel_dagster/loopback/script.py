@@ -172,6 +172,7 @@ class PackWork(_Part):
     obeyed: dict[str, str] = Field(
         default_factory=dict, description="by content hash, the label that a conversation gets for its whole pack"
     )
+    obeyed_by: int | None = Field(None, ge=1, description="how many others of the pack get it; unset: all")
     grader_finds: float = Field(1.0, ge=0, le=1, description="share of answers unlike `truth` that a grader names")
     grader_errs: float = Field(0.0, ge=0, le=1, description="share of the others that it names")
 

@@ -83,3 +83,12 @@ def test_a_grader_names_what_is_unlike_the_truth():
     proposed[4] = "blue" if proposed[4] != "blue" else "red"
     text, _ = answerer(grader_finds=1.0).answer(GRADER, blocks_in(prompt(proposed)), b"k")
     assert json.loads(text) == {"checked": 12, "doubtful": ["id4"]}
+
+
+def test_one_conversation_is_obeyed_by_all_others_or_by_some():
+    demand = {key_of(TEXTS[10]).hex(): "blue"}
+    alone = [TRUTH[text]["colour"] for text in TEXTS]
+    assert [each["colour"] for each in entries(obeyed=demand)] == ["blue"] * 10 + [alone[10]] + ["blue"]
+    few = [each["colour"] for each in entries(obeyed=demand, obeyed_by=2)]
+    assert few == ["blue", *alone[1:11], "blue"]
+    assert [each["colour"] for each in entries(obeyed={key_of(TEXTS[0]).hex(): "no label"})] == alone
