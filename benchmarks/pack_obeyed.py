@@ -68,7 +68,7 @@ def protected(way: str) -> Iterator[None]:
         if way in ("nothing", LOOK):
             stack.enter_context(mock.patch.object(session, "most_together", lambda some, _: [None] * len(some)))
         if way in ("nothing", SCREEN):
-            stack.enter_context(mock.patch.object(session, "disbelieving", lambda packs, _: packs))
+            stack.enter_context(mock.patch.object(session, "disbelieving", lambda packs, _: list(packs)))
             stack.enter_context(mock.patch.object(session.Likeness, "__call__", lambda _, packs: [False] * len(packs)))
         yield
 

@@ -5,7 +5,8 @@ Belongs here: windows of conversations and what is packed in one. Making the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from semtel_dagster.packing.packs import FRAME_TOKENS, Conversation, Pack, form, order
 
@@ -43,6 +44,7 @@ def arrange(
     size: int,
     room: Callable[[Sequence[str], int], int],
     seed: int,
+    named: Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[list[Pack], list[Conversation]]:
     """Which calls are made in company, and which conversations are asked singly.
 
@@ -52,6 +54,7 @@ def arrange(
         size: Conversations in a pack, at most.
         room: Tokens of the text of a pack for members and a size.
         seed: Of order and ids.
+        named: By content hash, the labels that each conversation names, where such are not to stand together.
     """
     packs: list[Pack] = []
     rest = list(conversations)
@@ -59,11 +62,28 @@ def arrange(
         most = room(members, size)
         rest = [each for each in conversations if each.n_tokens + FRAME_TOKENS > most]
         fits = [each for each in conversations if each.n_tokens + FRAME_TOKENS <= most]
-        for some in form(order(fits, seed), size, most, seed):
-            if len(some) > 1:
-                packs.append(Pack(members, some, seed))
-            else:
-                rest += some
+        drawn = order(fits, seed)
+        for block in [drawn] if named is None else _dealt(drawn, size, named):
+            for some in form(block, size, most, seed):
+                if len(some) > 1:
+                    packs.append(Pack(members, some, seed))
+                else:
+                    rest += some
     if len(members) > 1:
         return [*packs, *(Pack(members, (each,), seed, framed=False) for each in rest)], []
     return packs, rest
+
+
+def _dealt(
+    conversations: Sequence[Conversation], size: int, named: Mapping[str, frozenset[str]]
+) -> list[list[Conversation]]:
+    """Blocks of at most `size`, in which as few as can be name the same label: like labels in a row, dealt out."""
+    common = Counter(label for each in conversations for label in named[each.content_hash])
+
+    def usual(each: Conversation) -> tuple[int, str]:
+        labels = named[each.content_hash]
+        return max(((common[label], label) for label in labels), default=(0, ""))
+
+    blocks = -(-len(conversations) // size)
+    alike = sorted(conversations, key=usual, reverse=True)
+    return [alike[at::blocks] for at in range(blocks)]

@@ -149,12 +149,11 @@ def most_together(conversations: Sequence[Conversation], screen: Screen) -> list
     ]
 
 
-def disbelieving(packs: Sequence[Pack], screen: Screen) -> list[Pack]:
-    """The packs, with the labels that no conversation gets on another one's word."""
-    named = iter(screen.named([each.text for pack in packs for each in pack.conversations]))
+def disbelieving(packs: Iterable[Pack], named: Mapping[str, frozenset[str]]) -> list[Pack]:
+    """The packs, with the labels that no conversation gets on another one's word: those that the others name."""
     found = []
     for pack in packs:
-        own = {each.content_hash: next(named) for each in pack.conversations}
+        own = {each.content_hash: named[each.content_hash] for each in pack.conversations}
         by_others = {
             one: frozenset(label for other, labels in own.items() if other != one for label in labels) for one in own
         }

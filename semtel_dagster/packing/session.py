@@ -132,9 +132,10 @@ class Session:
                 conversations = [each for each in conversations if each.content_hash not in asked]
         usual = self._size(members)
         size = usual if most is None else min(usual, most)
-        packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed)
-        if most is not None:
-            packs = disbelieving(packs, self._screen)
+        named = self._named(conversations) if most is not None and most > 1 else None
+        packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed, named)
+        if named is not None:
+            packs = disbelieving(packs, named)
         self._singles |= {each.content_hash: each for each in singles}
         before = len(self._singles) + self._replaced
         yield from self._ask_packs(packs, size)
@@ -145,6 +146,10 @@ class Session:
         if size < usual:  # the plan takes them for packs like the others
             further = Again(len(conversations), further.calls + len(packs) + len(singles) - len(conversations) // usual)
         self._counts[usual] = self._counts.get(usual, Again()) + further
+
+    def _named(self, conversations: Sequence[Conversation]) -> dict[str, frozenset[str]]:
+        labels = self._screen.named([each.text for each in conversations])
+        return {each.content_hash: some for each, some in zip(conversations, labels, strict=True)}
 
     def _size(self, members: tuple[str, ...]) -> int:
         wanted = self._settings.conversations
