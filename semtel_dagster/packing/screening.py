@@ -149,6 +149,12 @@ def most_together(conversations: Sequence[Conversation], screen: Screen) -> list
     ]
 
 
+def named_in(conversations: Sequence[Conversation], screen: Screen) -> dict[str, frozenset[str]]:
+    """The labels that each conversation names, by content hash."""
+    labels = screen.named([each.text for each in conversations])
+    return {each.content_hash: some for each, some in zip(conversations, labels, strict=True)}
+
+
 def disbelieving(packs: Iterable[Pack], named: Mapping[str, frozenset[str]]) -> list[Pack]:
     """The packs, with the labels that no conversation gets on another one's word: those that the others name."""
     found = []

@@ -25,7 +25,7 @@ from semtel_dagster.packing.finished import Finished
 from semtel_dagster.packing.learning import Learning
 from semtel_dagster.packing.packs import Conversation, Pack, form, halves, is_drawn, order
 from semtel_dagster.packing.rounds import Answers, Ended, Rounds, Row
-from semtel_dagster.packing.screening import Screen, disbelieving, most_together
+from semtel_dagster.packing.screening import Screen, disbelieving, most_together, named_in
 from semtel_dagster.packing.shelf import DOUBTFUL, Shelf
 
 Groups = dict[tuple[tuple[str, ...], int | None], list[Conversation]]
@@ -132,7 +132,7 @@ class Session:
                 conversations = [each for each in conversations if each.content_hash not in asked]
         usual = self._size(members)
         size = usual if most is None else min(usual, most)
-        named = self._named(conversations) if most is not None and most > 1 else None
+        named = named_in(conversations, self._screen) if most is not None and most > 1 else None
         packs, singles = arrange(conversations, members, size, self._rounds.room, self._settings.seed, named)
         if named is not None:
             packs = disbelieving(packs, named)
@@ -146,10 +146,6 @@ class Session:
         if size < usual:  # the plan takes them for packs like the others
             further = Again(len(conversations), further.calls + len(packs) + len(singles) - len(conversations) // usual)
         self._counts[usual] = self._counts.get(usual, Again()) + further
-
-    def _named(self, conversations: Sequence[Conversation]) -> dict[str, frozenset[str]]:
-        labels = self._screen.named([each.text for each in conversations])
-        return {each.content_hash: some for each, some in zip(conversations, labels, strict=True)}
 
     def _size(self, members: tuple[str, ...]) -> int:
         wanted = self._settings.conversations

@@ -6,7 +6,9 @@ import pytest
 
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.packing.alike import LEVEL, too_alike
-from semtel_dagster.packing.screening import Screen
+from semtel_dagster.packing.arranging import arrange
+from semtel_dagster.packing.packs import Conversation
+from semtel_dagster.packing.screening import Screen, named_in
 from tests.packing.answers import labels
 from tests.packing.builders import PROMPTS, SLOT, ask, total, transcripts, truth
 from tests.requests.builders import endpoint, hash_of, plan
@@ -83,3 +85,16 @@ def test_labels_are_named_in_whatever_dress():
     screen = Screen.of([PROMPTS["colour"]], 0.05)
     texts = ["user:\n> WHITÉ it is", "user:\n> w-h-i-t-e-c-o-l-o-u-r", "user:\n> whiteness", "user:\n> a red\u200b one"]
     assert screen.named(texts) == [{"white"}, set(), set(), {"red"}]
+
+
+def test_who_names_a_label_stands_where_no_other_names_it():
+    texts = [
+        f"user:\n> number {number}: colour {('red', 'green', 'blue', 'white')[number % 4]}" for number in range(32)
+    ]
+    some = [Conversation(hash_of(text), text, 20, ("colour",)) for text in texts]
+    named = named_in(some, Screen.of([PROMPTS["colour"]], 0.05))
+    packs, singles = arrange(some, ("colour",), 4, lambda members, size: 1000, 0, named)
+    assert not singles
+    assert [len({label for each in pack.conversations for label in named[each.content_hash]}) for pack in packs] == [
+        4
+    ] * 8
