@@ -10,7 +10,7 @@ from semtel_dagster.packing.arranging import arrange
 from semtel_dagster.packing.packs import Conversation
 from semtel_dagster.packing.screening import Screen, named_in
 from tests.packing.answers import labels
-from tests.packing.builders import COLOURS, PROMPTS, SLOT, ask, total, transcripts, truth
+from tests.packing.builders import PROMPTS, SLOT, ask, total, transcripts, truth
 from tests.requests.builders import endpoint, hash_of, plan
 
 TEXTS = transcripts(320)
