@@ -35,6 +35,7 @@ OWN_FAULTS = frozenset(
 """Failures that what was asked may have caused: a part of it may go through."""
 DOUBTFUL_FAULTS = frozenset({"connection_lost", "overloaded", "server_error"})
 """Failures that it may have caused where the endpoint answered other calls of the same round."""
+PACKS_FLUSH_S = 0.1  # an answer about many conversations is dearer to lose than one about one
 UNKNOWN_LENGTH = 64  # tokens of an answer whose prompt sets no limit
 
 Row = dict[str, Any]
@@ -138,7 +139,9 @@ class Rounds:
             self.tally.end_round()
 
     def _through(self, prompt: CompiledPrompt, filing: Filing, packs: Sequence[Pack]) -> Iterator[Ended]:
-        classify = ClassifyBatches(prompt, self._plan(), self.tally.see, store=filing)
+        plan = self._plan()
+        often = plan.requests.model_copy(update={"flush_s": min(PACKS_FLUSH_S, plan.requests.flush_s)})
+        classify = ClassifyBatches(prompt, replace(plan, requests=often), self.tally.see, store=filing)
         for batch in classify(filing.feed(packs)):
             for row in batch.to_pylist():
                 yield Ended(*_in_order(filing, row))
