@@ -95,7 +95,7 @@ class LearnedRate:
         """Units per second that may go now; infinite while nothing is known."""
         if self._plateau == inf:
             return inf
-        if self._tasks > 1:
+        if self.shared:
             return min(self._plateau * shared(self._age / self._regain_s, SHARED_CUT), self._cap)
         doubling = max(DOUBLING_S, DOUBLING_CALLS / max(self._plateau, 0.01))
         return min(self._plateau * cubic(self._age, self._hold, doubling), self._cap)
@@ -106,9 +106,14 @@ class LearnedRate:
         return self._plateau < inf
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes use the endpoint, too."""
+        return self._tasks > 1
+
+    @property
     def at_limit(self) -> bool:
         """Whether calls go about as fast as the learned limit, or faster, so that a refusal is no surprise."""
-        return self._plateau < inf and (self._tasks > 1 or self._age > self._hold / 2)
+        return self._plateau < inf and (self.shared or self._age > self._hold / 2)
 
     @property
     def told(self) -> bool:
@@ -232,7 +237,7 @@ class LearnedRate:
         measured = self._measure.accepted / elapsed if enough else 0.0
         if self._plateau == inf:
             self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)
-        elif self._tasks > 1:
+        elif self.shared:
             self._between += SHARED_MEMORY * (self._measure.accepted / unit - self._between)
             self._learn(event_at, now, self.rate * (1 - SHARED_CUT), sure=True)
         elif self._sure and not self._measure.begun:
@@ -249,7 +254,7 @@ class LearnedRate:
             least = max(self._floor, min(few, self._plateau * UNSURE_CUT), self._plateau * UNSURE_LEAST)
             self._plateau = min(least, self._plateau)
         paused = min(now - event_at, LONGEST_CREDIT_S)
-        bucket = self._sure and self._tasks == 1 and not self._measure.by_windows
+        bucket = self._sure and not self.shared and not self._measure.by_windows
         credit = paused * self._trust if bucket else 0.0
         expired = 0.0 if self._measure.by_windows else paused - credit
         self._unused += expired
