@@ -235,11 +235,12 @@ class LearnedRate:
         elapsed = self._measure.seconds(event_at, now, self._unused)
         enough = elapsed >= 0.25 and self._measure.accepted >= LEAST_ACCEPTED * unit
         measured = self._measure.accepted / elapsed if enough else 0.0
+        achieved = self._measure.accepted / elapsed if elapsed >= 0.25 else self.rate
         if self._plateau == inf:
             self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)
         elif self.shared:
             self._between += SHARED_MEMORY * (self._measure.accepted / unit - self._between)
-            self._learn(event_at, now, self.rate * (1 - SHARED_CUT), sure=True)
+            self._learn(event_at, now, self._cut(achieved), sure=True)
         elif self._sure and not self._measure.begun:
             self._measure.begin(event_at, now)
         elif (beyond := self.rate > self._plateau * (1 + CUT)) and not (enough and measured <= GROWN * self._plateau):
@@ -265,6 +266,10 @@ class LearnedRate:
         self._level = -unit  # the pause may have ended with just one call's worth in the bucket
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
+
+    def _cut(self, achieved: float) -> float:
+        """What an event leaves to a process with others; what it achieved since the last one says little of the limit."""
+        return self.rate * (1 - SHARED_CUT)
 
     def _believed(self, measured: float) -> float:
         """The plateau by a measurement.

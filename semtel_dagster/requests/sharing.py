@@ -15,7 +15,7 @@ from typing import Protocol
 from semtel_dagster.requests.limiter import Limiter
 from semtel_dagster.requests.meeting import meeting_of
 from semtel_dagster.requests.plan import RequestPlan
-from semtel_dagster.requests.rate import LONGEST_REGAIN_S, LearnedRate
+from semtel_dagster.requests.rate import HALF, LONGEST_REGAIN_S, LearnedRate
 from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
@@ -49,7 +49,9 @@ class SharedRate(LearnedRate):
 
     @property
     def limit(self) -> float:
-        """What all may send together, as far as this one knows; infinite while it knows nothing."""
+        """What all may send together, as far as this one knows; infinite while it knows nothing, or just guesses."""
+        if not self._sure:
+            return inf
         return min(self.rate * self._tasks, self._whole) if self.shared else self._plateau
 
     def share(self, now: float, working: int, everyone: int, told: Sequence[float]) -> None:
@@ -69,7 +71,7 @@ class SharedRate(LearnedRate):
         if not known or not (told or changed):
             return
         rate = min(_usual(known) / everyone, self._cap)
-        if changed or not 0 < self._plateau < inf:
+        if changed or not self._sure:
             self._begin(rate)
         else:
             self._plateau *= rate / self.rate
@@ -88,6 +90,11 @@ class SharedRate(LearnedRate):
         """A newcomer owes what goes until the others have seen it, and give way."""
         self._last = now
         self._level = -self.rate * BEAT_S
+
+    def _cut(self, achieved: float) -> float:
+        """What an event leaves; all together achieve the limit, so whoever got little has to tell the others."""
+        usual = super()._cut(achieved)
+        return max(min(achieved, usual), self.rate * HALF) if self._found else usual
 
     @property
     def _regain_s(self) -> float:
