@@ -23,6 +23,6 @@ def meeting_of(journal: str, endpoint: EndpointSettings) -> Team:
     Raises:
         SettingsError: The endpoint's key is not set.
     """
-    host = urlsplit(endpoint.base_url or "").netloc.rpartition("@")[2].lower()
+    host = urlsplit(endpoint.base_url or "").netloc.lower()
     parts = host, endpoint.model or "", key_of(endpoint) or ""
     return Team(str(Path(journal) / FOLDER / blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf, log
 
 from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, shared
-from semtel_dagster.requests.measuring import QuotaMeasure
+from semtel_dagster.requests.measuring import ENOUGH_S, QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
 
 HEADROOM = 0.997
@@ -233,9 +233,9 @@ class LearnedRate:
         event_at, recent = self._event
         self._event = None
         elapsed = self._measure.seconds(event_at, now, self._unused)
-        enough = elapsed >= 0.25 and self._measure.accepted >= LEAST_ACCEPTED * unit
-        measured = self._measure.accepted / elapsed if enough else 0.0
-        achieved = self._measure.accepted / elapsed if elapsed >= 0.25 else self.rate
+        achieved = self._measure.accepted / elapsed if elapsed >= ENOUGH_S else None
+        enough = achieved is not None and self._measure.accepted >= LEAST_ACCEPTED * unit
+        measured = achieved if achieved is not None and enough else 0.0
         if self._plateau == inf:
             self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)
         elif self.shared:
@@ -267,8 +267,8 @@ class LearnedRate:
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
 
-    def _cut(self, achieved: float) -> float:
-        """What an event leaves to a process with others; what it achieved since the last one says little of the limit."""
+    def _cut(self, achieved: float | None) -> float:
+        """What an event leaves to a process with others, whatever it achieved since the last one."""
         return self.rate * (1 - SHARED_CUT)
 
     def _believed(self, measured: float) -> float:

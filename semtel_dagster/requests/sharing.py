@@ -20,6 +20,8 @@ from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
 SLOWER = 3.0
+MOST_REGAIN_CALLS = 600.0
+LEAST_REGAIN_S = 4.0
 FAR = 2.0
 LOOKING_SHARE = 0.02  # of a process's time, at most, where the folder is slow
 
@@ -39,12 +41,13 @@ class SharedRate(LearnedRate):
     fast so that shares come together. Who is alone, and knows of nobody else, has a `LearnedRate`.
     """
 
-    __slots__ = ("_found", "_whole")
+    __slots__ = ("_call", "_found", "_whole")
 
     def __init__(self, per_minute: float | None, tasks: int) -> None:
         """Starts from a configured limit per minute, shared with so many tasks."""
         super().__init__(per_minute, tasks)
         self._whole = self._cap
+        self._call = 1.0
         self._found = False
 
     @property
@@ -78,6 +81,11 @@ class SharedRate(LearnedRate):
         if more and self._spent_at == -inf:
             self._wait_for_the_others(now)
 
+    def resume(self, now: float, unit: float = 1.0, most: float = inf) -> None:
+        """Ends an event, as `LearnedRate` does."""
+        self._call = unit
+        super().resume(now, unit, most)
+
     def _begin(self, rate: float) -> None:
         """Goes on from a rate that others know, or that was learned when more or fewer were there."""
         self._plateau = rate
@@ -91,15 +99,19 @@ class SharedRate(LearnedRate):
         self._last = now
         self._level = -self.rate * BEAT_S
 
-    def _cut(self, achieved: float) -> float:
+    def _cut(self, achieved: float | None) -> float:
         """What an event leaves; all together achieve the limit, so whoever got little has to tell the others."""
         usual = super()._cut(achieved)
-        return max(min(achieved, usual), self.rate * HALF) if self._found else usual
+        return max(min(achieved, usual), self.rate * HALF) if self._found and achieved is not None else usual
 
     @property
     def _regain_s(self) -> float:
+        """Slower than among strangers, but for no more than some hundred calls: a limit taken too low costs as well."""
         usual = super()._regain_s
-        return min(SLOWER * usual, max(LONGEST_REGAIN_S, usual)) if self._found else usual
+        if not self._found:
+            return usual
+        longest = max(MOST_REGAIN_CALLS * self._call / max(self._plateau, 0.01), LEAST_REGAIN_S)
+        return min(SLOWER * usual, max(LONGEST_REGAIN_S, usual), longest)
 
 
 def _usual(limits: Sequence[float]) -> float:

@@ -128,7 +128,7 @@ def _forget(folder: Path) -> None:
         if _is_old(entry):
             Path(entry.path).unlink(missing_ok=True)
     for team in os.scandir(folder.parent):
-        if _is_old(team) and all(map(_is_old, os.scandir(team))):
+        if _is_old(team) and not [entry for entry in os.scandir(team) if not _is_old(entry)]:
             shutil.rmtree(team, ignore_errors=True)
 
 
