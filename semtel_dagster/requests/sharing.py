@@ -74,7 +74,7 @@ class SharedRate(LearnedRate):
         if not known or not (told or changed):
             return
         rate = min(_usual(known) / everyone, self._cap)
-        if changed or not self._sure:
+        if changed or not self._sure or not self._plateau:
             self._begin(rate)
         else:
             self._plateau *= rate / self.rate

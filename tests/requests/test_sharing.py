@@ -114,7 +114,7 @@ def learned(per_second):
     rate = shared_rate(None)
     rate.refuse(1.0, new_event=True, now=1.0)
     rate.resume(1.1, most=per_second)
-    rate._plateau = per_second
+    rate._plateau, rate._sure = per_second, True
     return rate
 
 
