@@ -150,7 +150,7 @@ def _time_of(entry: os.DirEntry[str]) -> float:
 def _read(path: Path, count: int) -> tuple[float, ...] | None:
     """What a member told; None where that cannot be read."""
     try:
-        numbers = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        numbers = tuple(map(float, json.loads(path.read_bytes())))
+    except (OSError, ValueError, TypeError):
         return None
-    return tuple(map(float, numbers)) if len(numbers) == count else None
+    return numbers if len(numbers) == count else None
