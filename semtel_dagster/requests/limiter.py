@@ -176,7 +176,7 @@ class Limiter:
     def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""
         below = not rate.at_limit
-        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=rate.shared):
+        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=rate.among_strangers):
             return True
         if below and not self._suspicion.often:
             rate.ease()
@@ -200,7 +200,7 @@ class Limiter:
         self.tokens.resume(now, self._call_tokens, most=self._announced[1].per_second)
         self._not_before = self._asked_until = -inf
         self._sent, self._few_until = 0, inf
-        if self._trial.due and not self.requests.shared:
+        if self._trial.due and not self.requests.among_strangers:
             self._trial.begin(now)
             self.requests.trust_what_was_told()
             self.tokens.trust_what_was_told()

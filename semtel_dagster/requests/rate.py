@@ -111,6 +111,11 @@ class LearnedRate:
         return self._tasks > 1
 
     @property
+    def among_strangers(self) -> bool:
+        """Whether some of them are not known, so that all have to answer to the same signs."""
+        return self.shared
+
+    @property
     def at_limit(self) -> bool:
         """Whether calls go about as fast as the learned limit, or faster, so that a refusal is no surprise."""
         return self._plateau < inf and (self.shared or self._age > self._hold / 2)
