@@ -33,7 +33,7 @@ class Limiter:
     going on: the pause then at least doubles from a tenth of a second, whatever is asked for.
 
     Where event follows event after a few calls, a `trial` finds out whether it is a limit at all that refuses; with
-    other tasks on the same endpoint that cannot be told, and there is none.
+    strangers on the same endpoint that cannot be told, and there is none.
     """
 
     def __init__(

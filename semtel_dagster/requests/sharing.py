@@ -20,7 +20,7 @@ from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
 SLOWER = 3.0
-AT_LIMIT = -1.0
+SURPRISED_S = 0.5
 MOST_REGAIN_CALLS = 600.0
 LEAST_REGAIN_S = 4.0
 FAR = 2.0
@@ -42,25 +42,34 @@ class SharedRate(LearnedRate):
     fast so that shares come together. Who is alone, and knows of nobody else, has a `LearnedRate`.
     """
 
-    __slots__ = ("_call", "_found", "_strangers", "_whole")
+    __slots__ = ("_alike", "_call", "_found", "_strangers", "_whole")
 
-    def __init__(self, per_minute: float | None, tasks: int) -> None:
-        """Starts from a configured limit per minute, shared with so many tasks."""
+    def __init__(self, per_minute: float | None, tasks: int, *, alike: bool = False) -> None:
+        """Starts from a configured limit per minute, shared with so many tasks.
+
+        Args:
+            per_minute: The limit, if the settings name it.
+            tasks: How many share it.
+            alike: Whether all take every refusal for a sign, as the tasks of a step do: few are wasted on a trial.
+        """
         super().__init__(per_minute, tasks)
         self._whole = self._cap
+        self._alike = alike
         self._strangers = tasks > 1
         self._call = 1.0
         self._found = False
 
     @property
     def among_strangers(self) -> bool:
-        """Whether some who share the endpoint are not members."""
+        """Whether all have to answer to the same signs, as where some who share the endpoint are not members."""
         return self._strangers
 
     @property
     def at_limit(self) -> bool:
-        """Whether a refusal is no surprise: among members alone only when what the last one cost has been regained."""
-        return self.known and (self._age > AT_LIMIT * self._regain_s if self._found and not self._strangers else super().at_limit)
+        """Whether a refusal is no surprise; among members, who even out what each makes of it, not at once."""
+        if self._found and not self._strangers:
+            return self.known and self._age > SURPRISED_S
+        return super().at_limit
 
     @property
     def limit(self) -> float:
@@ -81,7 +90,7 @@ class SharedRate(LearnedRate):
         known = [limit for limit in (self.limit, *told) if 0 < limit < inf]
         more, changed = everyone > self._tasks, everyone != self._tasks
         self._found = working > 1
-        self._strangers = everyone > working
+        self._strangers = self._alike or everyone > working
         self._tasks = everyone
         self._cap = self._whole / working if everyone == working else self._whole
         if not known or not (told or changed):
@@ -155,7 +164,8 @@ class Sharing:
         self._parallel_tasks = parallel_tasks
         self._rates: list[SharedRate] = []
         for each, endpoint in zip(settings, endpoints, strict=True):
-            rates = [SharedRate(limit, parallel_tasks) for limit in (each.requests_per_minute, each.tokens_per_minute)]
+            limits = each.requests_per_minute, each.tokens_per_minute
+            rates = [SharedRate(limit, parallel_tasks, alike=team.tasks is not None) for limit in limits]
             endpoint.limiter.requests, endpoint.limiter.tokens = rates
             self._rates += rates
         self._member = Member(team) if team.tasks else None
