@@ -64,12 +64,14 @@ def refused(runs, since):
 @pytest.mark.parametrize("quota", [20.0, 200.0, 800.0])
 def test_four_runs_share_a_limit_that_nobody_told(tmp_path, quota, apart, seed):
     four = [a_run(tmp_path, seed=10 * seed + number) for number in range(4)]
-    against(quota, four, apart + 30, (0.0, apart, apart + 0.1, apart + 0.3), seed)
+    few = quota == 20.0  # five calls a second each: a trial of the limit shows in a process's share
+    end = apart + (60 if few else 30)
+    against(quota, four, end, (0.0, apart, apart + 0.1, apart + 0.3), seed)
     joined = apart + 10
-    rates = [run.rate(joined, apart + 28) for run in four]
+    rates = [run.rate(joined, end - 2) for run in four]
     assert jain(rates) > 0.97
     assert sum(rates) > 0.95 * quota
-    assert refused(four, joined) < (0.05 if quota == 20.0 else 0.01)
+    assert refused(four, joined) < (0.05 if few else 0.01)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.03])
@@ -77,7 +79,7 @@ def test_refusals_by_chance_do_not_starve_those_who_share(tmp_path, share):
     four = [a_run(tmp_path, seed=number) for number in range(4)]
     simulate(Server(Quota(lambda now: 100.0, 1.0), median=0.3, by_chance=share), four, 60)
     rates = [each.rate(20, 58) for each in four]
-    assert sum(rates) > 60
+    assert sum(rates) > (80 if share == 0.01 else 45)  # those who never tried again would have 60 and 20
     assert jain(rates) > 0.97
 
 
