@@ -7,6 +7,7 @@ knee: a server whose throughput peaks at 64 calls at once; started ten times too
 the best of a sweep over fixed concurrencies. Latencies are drawn by the seed.
 fairness: four processes on one server that nobody told them the limit of: 200 and 800 calls a second, all at once, and
 with one that has worked alone for 20 seconds when the others join. Measured from ten seconds after the last joined.
+Strangers know no more than that there are four; runs of one project know nothing and share its journal's folder.
 chance: a quota that nobody told, and one to three percent of the calls refused at random besides.
 
 Each prints a table (the median of the seeds, the worst in parentheses) and writes a plot to benchmarks/results.
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,19 @@ def until(deadline: float, name: str = "row") -> Iterator[pa.RecordBatch]:
         yield from batches([f"{name} {at} {TEXT}" for at in range(number, number + 256)], 256)
 
 
-def work(base_url: str, seconds: float, *, name: str = "row", tasks: int = 1, start: int | None = None, **known: Any):
-    """This project's engine on one endpoint for so many seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        a_plan = plan(folder, endpoint(base_url, **known), parallel_tasks=tasks, start_in_flight=start)
+def work(
+    base_url: str,
+    seconds: float,
+    *,
+    name: str = "row",
+    tasks: int = 1,
+    start: int | None = None,
+    journal: str | None = None,
+    **known: Any,
+):
+    """This project's engine on one endpoint for so many seconds; without a journal it has one of its own."""
+    with tempfile.TemporaryDirectory() as own:
+        a_plan = plan(journal or own, endpoint(base_url, **known), parallel_tasks=tasks, start_in_flight=start)
         deadline = time.monotonic() + seconds
         result = ClassifyBatches(prompt(), a_plan)(until(deadline + 30, name))
         for _ in result:
@@ -121,26 +131,32 @@ def knee(seconds: float, seed: int) -> list[Row]:
 
 def fairness(seconds: float, seed: int) -> list[Row]:
     """Four processes on a quota nobody told them, started together or apart."""
-    return [shared(seconds, seed, per_second, apart) for per_second in (200, 800) for apart in (0.0, HEAD_START_S)]
+    cases = product((False, True), (200, 800), (0.0, HEAD_START_S))
+    return [shared(seconds, seed, per_second, apart, meet=meet) for meet, per_second, apart in cases]
 
 
-def shared(seconds: float, seed: int, per_second: int, apart: float) -> Row:
-    """Shares of four processes; the first one starts so many seconds before the others."""
+def shared(seconds: float, seed: int, per_second: int, apart: float, *, meet: bool) -> Row:
+    """Shares of four processes; the first one starts so many seconds before the others. They may share a journal."""
     limits = {"requests_per_minute": 60 * per_second, "window_s": 1, "retry_after": "ms", "headers": "none"}
-    with serve(Script(seed=seed, latency={"median_s": 0.3, "sigma": 0.4}, limits=limits)) as server:
+    with (
+        serve(Script(seed=seed, latency={"median_s": 0.3, "sigma": 0.4}, limits=limits)) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         running = []
         for number in range(PROCESSES):
             wait = apart if number else 0.0
             command = [sys.executable, "-m", "benchmarks.limits", "worker", "--url", server.url_for(f"p{number}")]
             command += ["--wait", str(wait), "--seconds", str(apart + seconds - wait)]
+            command += ["--journal", folder] if meet else ["--tasks", str(PROCESSES)]
             running.append(subprocess.Popen(command))
         for process in running:
             process.wait()
         stats = server.stats(conversations=False)
+    who = "one project" if meet else "strangers"
     joined = apart + WARM_UP_S
     rates = [rate(each["series"], joined, apart + seconds - 2) for each in stats["clients"].values()]
     return {
-        "case": f"{per_second}/s, {'one 20 s ahead' if apart else 'together'}",
+        "case": ", ".join([who, f"{per_second}/s", "one 20 s ahead" if apart else "together"]),
         "Jain index": sum(rates) ** 2 / len(rates) / sum(each**2 for each in rates),
         "of quota": accepted(stats["series"], joined, apart + seconds - 2) / per_second,
         "refused": stats["refused"] / stats["calls"],
@@ -202,10 +218,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[801, 802, 803])
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--wait", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--tasks", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--journal", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.what == "worker":
         time.sleep(given.wait)
-        work(given.url, given.seconds, name=given.url, tasks=PROCESSES)
+        work(given.url, given.seconds, name=given.url, tasks=given.tasks, journal=given.journal)
         return
     seconds = given.seconds or {"known": 25.0, "knee": 40.0, "fairness": 40.0, "chance": 30.0}[given.what]
     rows = []

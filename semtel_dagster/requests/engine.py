@@ -1,8 +1,8 @@
 """The loop: rows in, calls out over many endpoints, every row to an end.
 
 Belongs here: dispatching, giving up. Limits, health and concurrency belong to the endpoints; the line of rows to
-`waiting`, what a failed call means for one to `retry`, finished ones to `outbox`, second calls to `hedging`, the other
-tasks of a team to `sharing`; Arrow, threads and the journal to `classify` and `recorder`.
+`waiting`, what a failed call means for one to `retry`, finished ones to `outbox`, second calls to `hedging`, other
+processes to `sharing`; Arrow, threads and the journal to `classify` and `recorder`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.requests.retry import Retry
 from semtel_dagster.requests.rotation import pick
 from semtel_dagster.requests.row import Flight, Record, Row, answered, failed
-from semtel_dagster.requests.sharing import Sharing
+from semtel_dagster.requests.sharing import meet
 from semtel_dagster.requests.waiting import Waiting
 
 TICK_S = 0.1
@@ -65,7 +65,7 @@ class Engine:
         self._fault: BaseException | None = None
         self._purse = Purse(plan.budget, self.endpoints) if plan.budget else None
         self._synced_at = monotonic()
-        self._sharing = Sharing(plan.team, plan, self.endpoints) if plan.team else None
+        self._meetings = meet(plan, self.endpoints)
 
     def feed(self, rows: list[Row]) -> None:
         """Takes rows in; a row whose text is already under way shares that one's answer."""
@@ -75,6 +75,7 @@ class Engine:
                 self._waiting.ready.append(row)
             else:
                 twin.followers += 1
+        self._share(monotonic())
         self._pump()
 
     def close_input(self) -> None:
@@ -99,8 +100,8 @@ class Engine:
             self._outbox.flush()
             if self._purse:
                 self._purse.sync()
-            if self._sharing:
-                self._sharing.leave()
+            for meeting in self._meetings:
+                meeting.leave()
             for endpoint in self.endpoints:
                 await endpoint.caller.close()
         if self._fault is not None:
@@ -145,13 +146,12 @@ class Engine:
             self._purse.sync(len(self._flying))
 
     def _share(self, now: float) -> None:
-        """Looks after the other tasks; with nothing left to send, leaves them this one's share."""
-        if self._sharing is None:
-            return
-        if self._closed and not len(self._waiting):
-            self._sharing.leave()
-        else:
-            self._sharing.look(now)
+        """Looks after the other processes; with nothing left to send, leaves them this one's share."""
+        for meeting in self._meetings:
+            if self._closed and not len(self._waiting):
+                meeting.leave()
+            elif self._by_hash:
+                meeting.look(now)
 
     def _send(self, row: Row, endpoint: Endpoint, now: float, *, hedge: bool = False) -> None:
         flight = endpoint.begin(row, now)

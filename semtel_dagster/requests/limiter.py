@@ -33,7 +33,7 @@ class Limiter:
     going on: the pause then at least doubles from a tenth of a second, whatever is asked for.
 
     Where event follows event after a few calls, a `trial` finds out whether it is a limit at all that refuses; with
-    other tasks on the same endpoint that cannot be told, and there is none.
+    strangers on the same endpoint that cannot be told, and there is none.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Limiter:
         self._call_tokens = 1.0
         self._suspicion = Suspicion()
         self._trial = Trial()
-        self._shared = tasks > 1
         self._announced = Announced(), Announced()
         self._second = 1.0
 
@@ -177,7 +176,7 @@ class Limiter:
     def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""
         below = not rate.at_limit
-        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=self._shared):
+        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=rate.among_strangers):
             return True
         if below and not self._suspicion.often:
             rate.ease()
@@ -201,7 +200,7 @@ class Limiter:
         self.tokens.resume(now, self._call_tokens, most=self._announced[1].per_second)
         self._not_before = self._asked_until = -inf
         self._sent, self._few_until = 0, inf
-        if self._trial.due and not self._shared:
+        if self._trial.due and not self.requests.among_strangers:
             self._trial.begin(now)
             self.requests.trust_what_was_told()
             self.tokens.trust_what_was_told()

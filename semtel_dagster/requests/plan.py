@@ -37,14 +37,16 @@ class RequestPlan:
         endpoints: Where calls may go; the engine rotates over them.
         requests: Timeouts, attempts, flush interval.
         journal: Folder of the answers' journal, on a file system.
-        parallel_tasks: How many processes (Dagster runs, Spark tasks) share the endpoints at the same time.
+        parallel_tasks: How many processes (Dagster runs, Spark tasks) share the endpoints at the same time, as far as
+            is known before; those that share the journal find each other.
         local_model: A module-level function that makes the embedded model; needed for endpoints of kind embedded.
         start_in_flight: Calls in flight per endpoint at the start; unset: a careful guess.
         give_up_s: After so long without a sign of life from any endpoint the waiting rows fail.
         patience_s: After so long of nothing but refusals by rate the waiting rows fail.
         budget: What may be spent, with everybody under the same ledger; None: no cap.
         hedge: Whether stragglers at the end of a run get a second call (at most 2 % of calls).
-        team: The tasks of one step that work at the same time, of which this plan is one's; None: it works alone.
+        team: The tasks of one step that work at the same time, of which this plan is one's; None: it works with
+            whoever shares the journal and an endpoint (see `meeting`).
     """
 
     endpoints: tuple[EndpointSettings, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf, log
 
 from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, shared
-from semtel_dagster.requests.measuring import QuotaMeasure
+from semtel_dagster.requests.measuring import ENOUGH_S, QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
 
 HEADROOM = 0.997
@@ -95,7 +95,7 @@ class LearnedRate:
         """Units per second that may go now; infinite while nothing is known."""
         if self._plateau == inf:
             return inf
-        if self._tasks > 1:
+        if self.shared:
             return min(self._plateau * shared(self._age / self._regain_s, SHARED_CUT), self._cap)
         doubling = max(DOUBLING_S, DOUBLING_CALLS / max(self._plateau, 0.01))
         return min(self._plateau * cubic(self._age, self._hold, doubling), self._cap)
@@ -106,9 +106,19 @@ class LearnedRate:
         return self._plateau < inf
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes use the endpoint, too."""
+        return self._tasks > 1
+
+    @property
+    def among_strangers(self) -> bool:
+        """Whether some of them are not known, so that all have to answer to the same signs."""
+        return self.shared
+
+    @property
     def at_limit(self) -> bool:
         """Whether calls go about as fast as the learned limit, or faster, so that a refusal is no surprise."""
-        return self._plateau < inf and (self._tasks > 1 or self._age > self._hold / 2)
+        return self._plateau < inf and (self.shared or self._age > self._hold / 2)
 
     @property
     def told(self) -> bool:
@@ -228,13 +238,14 @@ class LearnedRate:
         event_at, recent = self._event
         self._event = None
         elapsed = self._measure.seconds(event_at, now, self._unused)
-        enough = elapsed >= 0.25 and self._measure.accepted >= LEAST_ACCEPTED * unit
-        measured = self._measure.accepted / elapsed if enough else 0.0
+        achieved = self._measure.accepted / elapsed if elapsed >= ENOUGH_S else None
+        enough = achieved is not None and self._measure.accepted >= LEAST_ACCEPTED * unit
+        measured = achieved if achieved is not None and enough else 0.0
         if self._plateau == inf:
             self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)
-        elif self._tasks > 1:
+        elif self.shared:
             self._between += SHARED_MEMORY * (self._measure.accepted / unit - self._between)
-            self._learn(event_at, now, self.rate * (1 - SHARED_CUT), sure=True)
+            self._learn(event_at, now, self._cut(achieved), sure=True)
         elif self._sure and not self._measure.begun:
             self._measure.begin(event_at, now)
         elif (beyond := self.rate > self._plateau * (1 + CUT)) and not (enough and measured <= GROWN * self._plateau):
@@ -249,7 +260,7 @@ class LearnedRate:
             least = max(self._floor, min(few, self._plateau * UNSURE_CUT), self._plateau * UNSURE_LEAST)
             self._plateau = min(least, self._plateau)
         paused = min(now - event_at, LONGEST_CREDIT_S)
-        bucket = self._sure and self._tasks == 1 and not self._measure.by_windows
+        bucket = self._sure and not self.shared and not self._measure.by_windows
         credit = paused * self._trust if bucket else 0.0
         expired = 0.0 if self._measure.by_windows else paused - credit
         self._unused += expired
@@ -260,6 +271,10 @@ class LearnedRate:
         self._level = -unit  # the pause may have ended with just one call's worth in the bucket
         if credit:
             self._trust = min(1.0, self._trust + 0.1)
+
+    def _cut(self, achieved: float | None) -> float:
+        """What an event leaves to a process with others, whatever it achieved since the last one."""
+        return self.rate * (1 - SHARED_CUT)
 
     def _believed(self, measured: float) -> float:
         """The plateau by a measurement.

@@ -16,6 +16,7 @@ from semtel_dagster.settings import EndpointSettings
 from tests.requests import builders
 
 ANSWER = Outcome(Kind.ANSWERED, status=200, text="x", finish_reason="stop", output_tokens=5)
+NOWHERE = "/dev/null"  # a folder that nobody can make
 BROKEN = Outcome(Kind.TRANSIENT, "server_error", 500)
 
 Answer = Callable[[str], Awaitable[Outcome]]
@@ -39,12 +40,17 @@ class Calls:
         pass
 
 
+def settings_of(name: str, kind: str = "openai") -> EndpointSettings:
+    """An endpoint's settings."""
+    if kind == "embedded":
+        return EndpointSettings(name=name, kind="embedded")
+    return builders.endpoint("http://127.0.0.1:9/v1", name=name)
+
+
 def an_endpoint(caller: Calls | None = None, name: str = "one", kind: str = "openai", **plan: Any) -> Endpoint:
     """An endpoint whose calls go to a function."""
-    settings = builders.endpoint("http://127.0.0.1:9/v1", name=name)
-    if kind == "embedded":
-        settings = EndpointSettings(name=name, kind="embedded")
-    return Endpoint(settings, caller or Calls(), builders.plan("/nowhere", settings, **plan), 10, 20)
+    settings = settings_of(name, kind)
+    return Endpoint(settings, caller or Calls(), builders.plan(NOWHERE, settings, **plan), 10, 20)
 
 
 def a_row(text: str = "x") -> Row:
@@ -59,8 +65,9 @@ def rows(count: int) -> list[Row]:
 
 def engine(records: list[Record], *endpoints: Endpoint, requests: dict[str, Any] | None = None, **plan: Any) -> Engine:
     """An engine over these endpoints; must be called inside a loop."""
-    settings = builders.endpoint("http://127.0.0.1:9/v1")
-    return Engine(endpoints, builders.plan("/nowhere", settings, requests=requests, **plan), "f" * 16, records.extend)
+    settings = [settings_of(each.name, "embedded" if each.local else "openai") for each in endpoints]
+    journal = plan.pop("journal", NOWHERE)
+    return Engine(endpoints, builders.plan(journal, *settings, requests=requests, **plan), "f" * 16, records.extend)
 
 
 def work(some: list[Row], *endpoints: Endpoint, requests: dict[str, Any] | None = None, **plan: Any) -> list[Record]:

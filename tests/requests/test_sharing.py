@@ -50,7 +50,7 @@ def work_off(folder, counts, told=None, quota=50.0, seen=True, seed=0, seconds=2
         for number, count in enumerate(counts)
     ]
     for each in four if seen else []:
-        each.limiter.sharing = Sharing(one.team, one, [each])
+        each.limiter.sharing = Sharing(one.team, one.parallel_tasks, one.endpoints, [each])
     simulate(Server(Quota(lambda now: quota, 1.0)), four, seconds, seed, starts=STARTS)
     return four
 
@@ -93,65 +93,71 @@ def test_a_quota_told_too_high_is_learned(tmp_path):
 
 
 def shared_rate(told, tasks=4):
-    return SharedRate(told, tasks, 4)
+    return SharedRate(told, tasks)
 
 
 def test_a_told_limit_is_divided_among_those_who_work():
     rate = shared_rate(6000.0)
-    rate.share(4, [])
+    rate.share(0.0, 4, 4, [])
     assert rate.rate == pytest.approx(25 * HEADROOM)
-    rate.share(1, [])
+    rate.share(1.0, 1, 1, [])
     assert rate.rate == pytest.approx(100 * HEADROOM)
 
 
 def test_a_told_limit_is_not_divided_by_the_team_alone_where_other_runs_share_it():
     rate = shared_rate(6000.0, tasks=8)
-    rate.share(2, [])
-    assert 25 * HEADROOM < rate.rate < 40 * HEADROOM
+    rate.share(0.0, 2, 4, [])
+    assert rate.rate == pytest.approx(25 * HEADROOM)
 
 
 def learned(per_second):
     rate = shared_rate(None)
     rate.refuse(1.0, new_event=True, now=1.0)
     rate.resume(1.1, most=per_second)
-    rate._plateau = per_second
+    rate._plateau, rate._sure = per_second, True
     return rate
 
 
 def test_learned_rates_meet_at_their_mean():
     rate = learned(10.0)
     before = rate.rate
-    rate.share(4, [before * 1.2, before * 1.4])
+    rate.share(2.0, 4, 4, [4 * before * 1.2, 4 * before * 1.4])
     assert rate.rate == pytest.approx(1.2 * before)
 
 
 def test_a_rate_far_from_the_others_moves_to_them_and_moves_none_of_them():
     rate, tried = learned(10.0), learned(40.0)
     before = rate.rate
-    rate.share(4, [tried.rate, before])
+    rate.share(2.0, 4, 4, [tried.limit, 4 * before])
     assert rate.rate == pytest.approx(before)
-    tried.share(4, [before, before])
+    tried.share(2.0, 4, 4, [4 * before, 4 * before])
     assert tried.rate == pytest.approx(before)
 
 
 def test_what_others_do_not_know_yet_is_left_out():
     rate = learned(10.0)
     before = rate.rate
-    rate.share(4, [float("inf"), 0.0])
+    rate.share(2.0, 4, 4, [float("inf"), 0.0])
     assert rate.rate == pytest.approx(before)
 
 
-def test_an_unknown_rate_stays_unknown():
+def test_what_nobody_knows_stays_unknown():
     rate = shared_rate(None)
-    rate.share(2, [5.0])
+    rate.share(2.0, 4, 4, [float("inf")])
     assert not rate.known
+
+
+def test_what_others_know_is_taken_over():
+    rate = shared_rate(None)
+    rate.share(2.0, 4, 4, [20.0, float("inf")])
+    assert rate.rate == pytest.approx(5.0)
 
 
 def test_a_team_looks_once_a_beat(tmp_path):
     team = Team.new(str(tmp_path), 2)
     one = plan(tmp_path, endpoint("http://h", requests_per_minute=60.0), parallel_tasks=2)
     limiters = [Client(Limiter(60.0, None, 2), AdaptiveConcurrency(4, 8, 2)) for _ in range(2)]
-    first, second = (Sharing(team, one, [each]) for each in limiters)
+    first, second = (Sharing(team, 2, one.endpoints, [each]) for each in limiters)
     first.look(0.0)
     second.leave()
     first.look(0.5)

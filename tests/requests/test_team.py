@@ -76,7 +76,7 @@ def test_of_many_some_are_read(tmp_path):
     for member in members:
         member.look([1.0])
     assert len(members[0].look([1.0]).told) == MOST_READ
-    assert team.beat_s == 2.0
+    assert members[0].beat_s == 2.0
 
 
 def test_the_last_one_tidies_up(team):
@@ -92,7 +92,8 @@ def test_what_a_killed_run_left_is_removed_days_later(team, tmp_path):
     Member(old)
     Member(team)
     assert Path(old.folder).exists()
-    os.utime(old.folder, (0, 0))
+    for path in (*Path(old.folder).iterdir(), Path(old.folder)):
+        os.utime(path, (0, 0))
     Member(team)
     assert not Path(old.folder).exists()
     assert Path(team.folder).exists()
