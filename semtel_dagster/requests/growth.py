@@ -9,6 +9,15 @@ CUT = 0.03
 DOUBLING_S = 1.0
 MOST_DOUBLINGS = 6.0
 STEADY_AGE = 4.0
+REGAIN_S = 3.0
+REGAIN_RATE = 50.0
+REGAIN_POWER = 0.8
+MEANT_CALLS = 150.0
+LEAST_REGAIN_CALLS = 30.0
+LONGEST_LEAST_S = 4.0
+SLOWER_POWER = 2.0
+MOST_SLOWER = 30.0
+LONGEST_REGAIN_S = 20.0
 
 
 def cubic(age: float, hold: float, doubling: float = DOUBLING_S) -> float:
@@ -36,3 +45,20 @@ def shared(age: float, cut: float) -> float:
     """
     regained = min(age, STEADY_AGE)
     return float((1 + cut / (1 - cut) * regained) * 2.0 ** min(max(age - STEADY_AGE, 0.0), MOST_DOUBLINGS))
+
+
+def regain_s(plateau: float, between: float) -> float:
+    """Seconds in which one of several processes regains what a refusal cost it.
+
+    Nearly in proportion to its rate, so that the increase per second is nearly the same for all: that is what brings
+    shares together. Where refusals are frequent all of them, who see the same share refused, slow down.
+
+    Args:
+        plateau: What the last event left, in units per second.
+        between: Units that usually go between two events.
+    """
+    known = max(plateau, 0.01)
+    least = min(LEAST_REGAIN_CALLS / known, LONGEST_LEAST_S)
+    pace = max(REGAIN_S * (known / REGAIN_RATE) ** REGAIN_POWER, least)
+    slower = min(max(MEANT_CALLS / max(between, 1.0), 1.0) ** SLOWER_POWER, MOST_SLOWER)
+    return float(min(pace * slower, LONGEST_REGAIN_S))

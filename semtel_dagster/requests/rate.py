@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf, log
 
-from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, shared
+from semtel_dagster.requests.growth import CUT, DOUBLING_S, MEANT_CALLS, cubic, regain_s, shared
 from semtel_dagster.requests.measuring import ENOUGH_S, QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
 
@@ -27,15 +27,6 @@ UNSURE_LEAST = 0.1
 GROWN = 1.05
 SHARED_CUT = 0.2
 SHARED_MEMORY = 0.05
-REGAIN_S = 3.0
-REGAIN_RATE = 50.0
-REGAIN_POWER = 0.8
-MEANT_CALLS = 150.0
-LEAST_REGAIN_CALLS = 30.0
-LONGEST_LEAST_S = 4.0
-SLOWER_POWER = 2.0
-MOST_SLOWER = 30.0
-LONGEST_REGAIN_S = 20.0
 SMALL_STEP = 0.985
 LARGER_STEP = 1.03
 NEARLY = 0.85
@@ -143,16 +134,8 @@ class LearnedRate:
 
     @property
     def _regain_s(self) -> float:
-        """Seconds in which a process with others regains what a refusal cost it.
-
-        Nearly in proportion to its rate, so that the increase per second is nearly the same for all: that is what
-        brings shares together. Where refusals are frequent all of them, who see the same share refused, slow down.
-        """
-        plateau = max(self._plateau, 0.01)
-        least = min(LEAST_REGAIN_CALLS / plateau, LONGEST_LEAST_S)
-        pace = max(REGAIN_S * (plateau / REGAIN_RATE) ** REGAIN_POWER, least)
-        slower = min(max(MEANT_CALLS / max(self._between, 1.0), 1.0) ** SLOWER_POWER, MOST_SLOWER)
-        return float(min(pace * slower, LONGEST_REGAIN_S))
+        """Seconds in which a process with others regains what a refusal cost it."""
+        return regain_s(self._plateau, self._between)
 
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""

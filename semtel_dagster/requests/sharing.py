@@ -12,10 +12,11 @@ from statistics import fmean, median
 from time import perf_counter
 from typing import Protocol
 
+from semtel_dagster.requests.growth import LONGEST_REGAIN_S
 from semtel_dagster.requests.limiter import Limiter
 from semtel_dagster.requests.meeting import meeting_of
 from semtel_dagster.requests.plan import RequestPlan
-from semtel_dagster.requests.rate import HALF, LONGEST_REGAIN_S, LearnedRate
+from semtel_dagster.requests.rate import HALF, LearnedRate
 from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
