@@ -21,7 +21,8 @@ from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
 SLOWER = 3.0
-SURPRISED_S = 0.5
+SURPRISED = 0.5  # of the time that regaining takes
+LOWERED = 0.97
 MOST_REGAIN_CALLS = 600.0
 LEAST_REGAIN_S = 4.0
 FAR = 2.0
@@ -69,7 +70,7 @@ class SharedRate(LearnedRate):
     def at_limit(self) -> bool:
         """Whether a refusal is no surprise; among members, who even out what each makes of it, not at once."""
         if self._found and not self._strangers:
-            return self.known and self._age > SURPRISED_S
+            return self.known and self._age > SURPRISED * self._regain_s
         return super().at_limit
 
     @property
@@ -99,6 +100,8 @@ class SharedRate(LearnedRate):
         rate = min(_usual(known) / everyone, self._cap)
         if changed or not self._sure or not self._plateau:
             self._begin(rate)
+        elif rate < LOWERED * self.rate:  # another one has met the limit
+            self._plateau, self._age = rate, 0.0
         else:
             self._plateau *= rate / self.rate
         if more and self._spent_at == -inf:
