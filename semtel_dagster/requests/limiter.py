@@ -87,7 +87,7 @@ class Limiter:
             self._resume(now)
         self._sent += 1
         if self._trial.under_way:
-            self._trial.send()
+            self._trial.send(now)
         if self._sent == FEW:
             self._few_until = now
         self._suspicion.send(below=not self.requests.at_limit)
@@ -201,6 +201,6 @@ class Limiter:
         self._not_before = self._asked_until = -inf
         self._sent, self._few_until = 0, inf
         if self._trial.due and not self.requests.among_strangers:
-            self._trial.begin(now)
+            self._trial.begin(now, min(self.requests.rate, self.tokens.rate / self._call_tokens))
             self.requests.trust_what_was_told()
             self.tokens.trust_what_was_told()

@@ -12,6 +12,8 @@ from math import inf
 FIRST_CALLS, MOST_REFUSED_FIRST = 8, 5
 CALLS, MOST_REFUSED = 16, 8
 MOST_BEFORE = 64
+EXPLAINED = 0.6
+SLOW = 4.0  # calls per second, up to which answers are waited for before the second half goes
 SHORT = 0.7
 FADE = 0.8
 USUAL_FADE = 0.85
@@ -35,7 +37,9 @@ class Trial:
     the rate further, either the quota has all but gone or the endpoint refuses a part of the calls whatever the rate,
     and the events were mistakes. Beyond a limit one refusal follows the other, since nothing is left; by chance the
     next call is accepted as probably as any other. So calls count from the first refusal on: what a bucket still holds
-    goes before. A trial that meets a limit costs about ten refusals, and the next one then waits four times as long.
+    goes before. And they count at all only if they went clearly faster than the learned limit refills; so nothing is
+    waited for between them, unless the rate is low. A trial that meets a limit costs about ten refusals at a low rate
+    and seventeen at a higher one, and the next one then waits four times as long.
     """
 
     __slots__ = (
@@ -43,6 +47,8 @@ class Trial:
         "_before",
         "_due",
         "_from",
+        "_last",
+        "_pace",
         "_passed",
         "_patience",
         "_refused",
@@ -55,7 +61,8 @@ class Trial:
         """No trial is due."""
         self._due = self._usual = 0.0
         self._patience = 1.0
-        self._since = self._from = inf
+        self._since = self._from = self._last = inf
+        self._pace = 0.0
         self._before = self._passed = self._sent = self._accepted = self._refused = 0
 
     @property
@@ -75,7 +82,8 @@ class Trial:
             return False
         if self._from == inf:
             return self._before - self._passed >= FIRST_CALLS
-        return self._sent >= (FIRST_CALLS if self._accepted + self._refused < FIRST_CALLS else CALLS)
+        first = self._pace < SLOW and self._accepted + self._refused < FIRST_CALLS
+        return self._sent >= (FIRST_CALLS if first else CALLS)
 
     @property
     def share_refused(self) -> float:
@@ -97,17 +105,24 @@ class Trial:
         else:
             self._due /= 2
 
-    def begin(self, now: float) -> None:
-        """The calls from now on belong to it."""
+    def begin(self, now: float, pace: float) -> None:
+        """The calls from now on belong to it.
+
+        Args:
+            now: The clock, in seconds.
+            pace: Calls per second that the learned limit lets through.
+        """
         self._since, self._from = now, inf
+        self._pace = pace
         self._before = self._passed = self._sent = self._accepted = self._refused = 0
 
-    def send(self) -> None:
+    def send(self, now: float) -> None:
         """A call goes."""
         if self._from == inf:
             self._before += 1
         else:
             self._sent += 1
+            self._last = now
 
     def concerns(self, sent_at: float) -> bool:
         """Whether a call that was sent then belongs to a trial that is under way."""
@@ -136,17 +151,22 @@ class Trial:
         else:
             self._before -= 1
 
+    @property
+    def _a_limit_explains(self) -> bool:
+        """Whether the learned limit refills so fast that it would have let about as many of them through."""
+        return self._pace * (self._last - self._from) > EXPLAINED * self._accepted
+
     def _judge(self) -> Verdict:
-        decided = self._refused + self._accepted
-        if self._refused > (MOST_REFUSED_FIRST if decided <= FIRST_CALLS else MOST_REFUSED):
+        verdict = Verdict.OPEN
+        ends = self._from == inf and self._passed >= MOST_BEFORE  # nothing was refused: there is nothing to tell apart
+        if self._refused > (MOST_REFUSED_FIRST if self._sent <= FIRST_CALLS else MOST_REFUSED):
             self._patience = min(self._patience * PATIENCE, MOST_PATIENCE)
             verdict = Verdict.LIMIT
-        elif decided >= CALLS:
-            self._patience = 1.0
-            verdict = Verdict.CHANCE
-        elif self._passed < MOST_BEFORE or self._from < inf:
-            return Verdict.OPEN
-        else:
-            verdict = Verdict.OPEN  # nothing was refused, so there is nothing to tell apart
-        self._since, self._due = inf, 0.0
+        elif self._refused + self._accepted >= CALLS:
+            ends = True
+            if not self._a_limit_explains:
+                self._patience = 1.0
+                verdict = Verdict.CHANCE
+        if ends or verdict is Verdict.LIMIT:
+            self._since, self._due = inf, 0.0
         return verdict

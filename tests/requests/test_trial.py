@@ -13,19 +13,19 @@ def due_trial():
     return trial
 
 
-def begun_trial():
+def begun_trial(pace=0.1):
     trial = due_trial()
-    trial.begin(1.0)
+    trial.begin(1.0, pace)
     return trial
 
 
 def send_and_refuse(trial, now):
-    trial.send()
+    trial.send(now)
     return trial.refuse(now, now)
 
 
 def send_and_accept(trial, now):
-    trial.send()
+    trial.send(now)
     return trial.accept(now)
 
 
@@ -68,6 +68,38 @@ def test_acceptances_among_refusals_are_chance_and_tell_its_share():
     assert trial.share_refused == 0.25
 
 
+@pytest.mark.parametrize("pace", [0.1, 0.5, 1.0, 20.0])
+def test_acceptances_that_the_limit_would_have_let_through_tell_nothing(pace):
+    trial = begun_trial(pace)
+    send_and_refuse(trial, 2.0)
+    for each in range(15):
+        (send_and_refuse if each % 4 == 0 else send_and_accept)(trial, 3.0 + each)
+    verdict = send_and_accept(trial, 18.0)
+    assert verdict is (Verdict.CHANCE if pace * 16.0 < 0.6 * 12 else Verdict.OPEN)
+    assert not trial.under_way
+
+
+def test_refusals_that_come_back_before_the_answers_are_not_all_there_is():
+    trial = begun_trial(200.0)
+    send_and_refuse(trial, 2.0)
+    for _ in range(16):
+        trial.send(2.001)
+    assert trial.full
+    assert {trial.refuse(2.01, 2.001) for _ in range(7)} == {Verdict.OPEN}
+    assert [trial.accept(2.001) for _ in range(9)] == [Verdict.OPEN] * 8 + [Verdict.CHANCE]
+
+
+@pytest.mark.parametrize(("pace", "calls"), [(1.0, 8), (200.0, 16)])
+def test_only_a_low_rate_waits_for_the_first_half(pace, calls):
+    trial = begun_trial(pace)
+    send_and_refuse(trial, 2.0)
+    sent = 0
+    while not trial.full:
+        trial.send(2.001)
+        sent += 1
+    assert sent == calls
+
+
 def test_what_a_bucket_still_held_does_not_count():
     trial = begun_trial()
     for each in range(40):
@@ -80,7 +112,7 @@ def test_what_a_bucket_still_held_does_not_count():
 def test_calls_that_went_before_the_first_refusal_came_back_do_not_count():
     trial = begun_trial()
     for _ in range(8):
-        trial.send()
+        trial.send(1.0)
     assert [trial.refuse(2.0, 1.5) for _ in range(8)] == [Verdict.OPEN] * 8
 
 
@@ -95,7 +127,7 @@ def test_no_more_than_eight_calls_go_before_something_is_known():
     trial = begun_trial()
     sent = 0
     while not trial.full:
-        trial.send()
+        trial.send(1.0)
         sent += 1
     assert sent == 8
     trial.release(1.5)  # one failed
@@ -110,7 +142,7 @@ def test_each_limit_met_makes_the_next_trial_wait_longer():
             trial.event(calls=5, usual=80)
             count += 1
         events.append(count)
-        trial.begin(1.0)
+        trial.begin(1.0, 1.0)
         for _ in range(7):
             send_and_refuse(trial, 2.0)
     assert events[1] >= 2.5 * events[0]
