@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
 
@@ -65,7 +66,8 @@ class Engine:
         self._fault: BaseException | None = None
         self._purse = Purse(plan.budget, self.endpoints) if plan.budget else None
         self._synced_at = monotonic()
-        self._meetings = meet(plan, self.endpoints)
+        self._beside = ThreadPoolExecutor(1, "team")
+        self._meetings = meet(plan, self.endpoints, self._beside)
 
     def feed(self, rows: list[Row]) -> None:
         """Takes rows in; a row whose text is already under way shares that one's answer."""
@@ -102,6 +104,7 @@ class Engine:
                 self._purse.sync()
             for meeting in self._meetings:
                 meeting.leave()
+            self._beside.shutdown()
             for endpoint in self.endpoints:
                 await endpoint.caller.close()
         if self._fault is not None:

@@ -78,7 +78,7 @@ class Limiter:
             return inf
         if self._trial.under_way:
             told = (rate.wait(now) for rate in (self.requests, self.tokens) if rate.told)
-            return inf if self._trial.full else max(told, default=0.0)
+            return max(self._trial.wait(now), max(told, default=0.0))
         return max(self.requests.wait(now), self.tokens.wait(now))
 
     def reserve(self, now: float, tokens: float) -> None:

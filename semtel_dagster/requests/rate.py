@@ -28,6 +28,7 @@ GROWN = 1.05
 SHARED_CUT = 0.2
 SHARED_MEMORY = 0.05
 SMALL_STEP = 0.985
+AGREEING = 1.02
 LARGER_STEP = 1.03
 NEARLY = 0.85
 HALF = 0.5
@@ -55,7 +56,7 @@ class LearnedRate:
     """
 
     __slots__ = (
-        "_age", "_believes", "_between", "_cap", "_credit", "_event", "_floor", "_last", "_level",
+        "_age", "_believes", "_between", "_cap", "_credit", "_doubted", "_event", "_floor", "_last", "_level",
         "_lost", "_measure", "_owed", "_plateau", "_recent", "_resumed_at", "_scaled_from", "_spent_at",
         "_steady", "_steady_plateau", "_sure", "_tasks", "_trust", "_unused",
     )  # fmt: skip
@@ -78,6 +79,7 @@ class LearnedRate:
         self._sure = self._plateau < inf
         self._floor = self._steady_plateau = self._scaled_from = 0.0
         self._believes = True
+        self._doubted = 0.0
         self._between = MEANT_CALLS
         self._unused = self._credit = self._owed = 0.0
 
@@ -263,10 +265,14 @@ class LearnedRate:
         """The plateau by a measurement.
 
         Pauses that were too long make it too low and nothing makes it too high, so a little less is believed step by
-        step. An event leaves half at least, or a quarter of what was no more than a guess.
+        step, and the whole of it once the next measurement agrees. An event leaves half at least, or a quarter of what
+        was no more than a guess.
         """
+        before, self._doubted = self._doubted, measured
         if not self._sure:
             return max(measured, self._plateau * HALF**2, self._floor * SMALL_STEP)
+        if before / AGREEING < measured < before * AGREEING:
+            return max(measured, before)
         least = SMALL_STEP if measured > NEARLY * self._plateau else HALF
         return max(measured, self._plateau * least)
 

@@ -7,9 +7,9 @@ in `team` and `meeting`, how a rate is learned in `rate`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from math import inf
 from statistics import fmean, median
-from time import perf_counter
 from typing import Protocol
 
 from semtel_dagster.requests.growth import LONGEST_REGAIN_S
@@ -17,7 +17,7 @@ from semtel_dagster.requests.limiter import Limiter
 from semtel_dagster.requests.meeting import meeting_of
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.requests.rate import HALF, LearnedRate
-from semtel_dagster.requests.team import BEAT_S, DEAD_S, Member, Team, View
+from semtel_dagster.requests.team import BEAT_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
 SLOWER = 3.0
@@ -26,7 +26,6 @@ LOWERED = 0.97
 MOST_REGAIN_CALLS = 600.0
 LEAST_REGAIN_S = 4.0
 FAR = 2.0
-LOOKING_SHARE = 0.02  # of a process's time, at most, where the folder is slow
 
 
 class Limited(Protocol):
@@ -151,7 +150,12 @@ class Sharing:
     """Keeps a process's rates in step with one team."""
 
     def __init__(
-        self, team: Team, parallel_tasks: int, settings: Sequence[EndpointSettings], endpoints: Sequence[Limited]
+        self,
+        team: Team,
+        parallel_tasks: int,
+        settings: Sequence[EndpointSettings],
+        endpoints: Sequence[Limited],
+        beside: Executor | None = None,
     ) -> None:
         """Gives the endpoints rates that are shared.
 
@@ -163,6 +167,7 @@ class Sharing:
             parallel_tasks: How many tasks are said to, some or all of them of this team.
             settings: Of the endpoints, in their order.
             endpoints: What is shared.
+            beside: One thread, for a folder that may be slow; unset: whoever looks waits for it.
         """
         self._team = team
         self._parallel_tasks = parallel_tasks
@@ -173,25 +178,40 @@ class Sharing:
             endpoint.limiter.requests, endpoint.limiter.tokens = rates
             self._rates += rates
         self._member = Member(team) if team.tasks else None
+        self._beside = beside
+        self._looking: Future[View] | None = None
         self._next = -inf
         self._left = False
 
     def look(self, now: float) -> None:
-        """Looks who is there, if it is time to."""
-        if now < self._next or self._left:
+        """Looks who is there, if it is time to. Only the first look, before any call, is waited for."""
+        if self._left:
             return
-        began = perf_counter()
+        if self._looking is None and now >= self._next:
+            self._looking = self._begin_to_look(now)
+        if self._looking is not None and self._looking.done():
+            view, self._looking = self._looking.result(), None
+            if view.complete:
+                self._take(view, now)
+
+    def _begin_to_look(self, now: float) -> Future[View]:
+        first = self._next == -inf
         self._member = self._member or Member(self._team)
-        view = self._member.look([rate.limit for rate in self._rates])
-        slow_s = min((perf_counter() - began) / LOOKING_SHARE, DEAD_S / 4)
-        self._next = now + max(self._member.beat_s, slow_s)
-        if view.complete:
-            self._take(view, now)
+        self._next = now + self._member.beat_s
+        told = [rate.limit for rate in self._rates]
+        if self._beside is not None and not first:
+            return self._beside.submit(self._member.look, told)
+        done = Future[View]()
+        done.set_result(self._member.look(told))
+        return done
 
     def leave(self) -> None:
         """Nothing more to send: the others may have this one's share."""
         if not self._left and self._member is not None:
-            self._member.leave()
+            if self._beside is None:
+                self._member.leave()
+            else:  # after a look that is under way, which would come back to the folder
+                self._beside.submit(self._member.leave)
         self._left = True
 
     def _take(self, view: View, now: float) -> None:
@@ -206,12 +226,12 @@ class Sharing:
         return working * self._parallel_tasks // self._team.tasks
 
 
-def meet(plan: RequestPlan, endpoints: Sequence[Limited]) -> tuple[Sharing, ...]:
+def meet(plan: RequestPlan, endpoints: Sequence[Limited], beside: Executor | None = None) -> tuple[Sharing, ...]:
     """With whom a plan's endpoints, in its order, are shared: its own team, or whoever shares its journal and one."""
     if plan.team is not None:
-        return (Sharing(plan.team, plan.parallel_tasks, plan.endpoints, endpoints),)
+        return (Sharing(plan.team, plan.parallel_tasks, plan.endpoints, endpoints, beside),)
     return tuple(
-        Sharing(meeting_of(plan.journal, settings), plan.parallel_tasks, [settings], [endpoint])
+        Sharing(meeting_of(plan.journal, settings), plan.parallel_tasks, [settings], [endpoint], beside)
         for settings, endpoint in zip(plan.endpoints, endpoints, strict=True)
         if settings.kind != "embedded"
     )

@@ -13,7 +13,8 @@ FIRST_CALLS, MOST_REFUSED_FIRST = 8, 5
 CALLS, MOST_REFUSED = 16, 8
 MOST_BEFORE = 64
 EXPLAINED = 0.6
-SLOW = 4.0  # calls per second, up to which answers are waited for before the second half goes
+MOST_MEANWHILE = 1.0
+PATIENT = 2.0
 SHORT = 0.7
 FADE = 0.8
 USUAL_FADE = 0.85
@@ -37,9 +38,9 @@ class Trial:
     the rate further, either the quota has all but gone or the endpoint refuses a part of the calls whatever the rate,
     and the events were mistakes. Beyond a limit one refusal follows the other, since nothing is left; by chance the
     next call is accepted as probably as any other. So calls count from the first refusal on: what a bucket still holds
-    goes before. And they count at all only if they went clearly faster than the learned limit refills; so nothing is
-    waited for between them, unless the rate is low. A trial that meets a limit costs about ten refusals at a low rate
-    and seventeen at a higher one, and the next one then waits four times as long.
+    goes before. And they tell something only if they went clearly faster than the learned limit refills: half-way there
+    is a wait for refusals, but not where it would let the limit refill, and never one for answers. A trial that meets a
+    limit costs ten to twenty refusals, and the next one then waits four times as long.
     """
 
     __slots__ = (
@@ -75,15 +76,13 @@ class Trial:
         """Whether one is."""
         return self._since < inf
 
-    @property
-    def full(self) -> bool:
-        """Whether other calls have to wait for what comes of those that were sent."""
-        if not self.under_way:
-            return False
+    def wait(self, now: float) -> float:
+        """Seconds until the next of its calls may go; infinite while what comes of those that were sent is awaited."""
         if self._from == inf:
-            return self._before - self._passed >= FIRST_CALLS
-        first = self._pace < SLOW and self._accepted + self._refused < FIRST_CALLS
-        return self._sent >= (FIRST_CALLS if first else CALLS)
+            return inf if self._before - self._passed >= FIRST_CALLS else 0.0
+        if self._sent == FIRST_CALLS and self._pace * self._answers_in_s < MOST_MEANWHILE:
+            return max(self._last + PATIENT * self._answers_in_s - now, 0.0)
+        return inf if self._sent >= CALLS else 0.0
 
     @property
     def share_refused(self) -> float:
@@ -150,6 +149,11 @@ class Trial:
             self._sent -= 1
         else:
             self._before -= 1
+
+    @property
+    def _answers_in_s(self) -> float:
+        """Seconds in which a refusal comes back, as the first one did."""
+        return self._from - self._since
 
     @property
     def _a_limit_explains(self) -> bool:

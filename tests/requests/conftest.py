@@ -4,7 +4,6 @@ import pytest
 
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
-from semtel_dagster.requests import sharing
 from tests.requests.certificates import certificate
 
 
@@ -30,9 +29,3 @@ def secure(issued):
 @pytest.fixture
 def trusted(issued, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(issued.trusted))
-
-
-@pytest.fixture
-def quick_folder(monkeypatch):
-    """A folder in which members meet takes no time: a virtual clock must not depend on how busy the machine is."""
-    monkeypatch.setattr(sharing, "perf_counter", lambda: 0.0)

@@ -3,13 +3,12 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter, sleep
+from threading import Event
 
 import pytest
 
 from semtel_dagster.loopback.process import serve
 from semtel_dagster.loopback.script import Script
-from semtel_dagster.requests import sharing
 from semtel_dagster.requests.concurrency import AdaptiveConcurrency
 from semtel_dagster.requests.limiter import Limiter
 from semtel_dagster.requests.meeting import meeting_of
@@ -19,8 +18,6 @@ from semtel_dagster.requests.team import DEAD_S, FORGOTTEN_S, Member, Team
 from tests.requests.builders import endpoint, plan, run
 from tests.requests.engines import NOWHERE, an_endpoint, rows, work
 from tests.requests.virtual import Client, Quota, Random, Server, simulate
-
-pytestmark = pytest.mark.usefixtures("quick_folder")
 
 KEY = "sk-very-secret"
 
@@ -157,15 +154,26 @@ def test_without_a_folder_a_run_is_alone():
     first.limiter.sharing[0].leave()
 
 
-def test_a_slow_folder_is_looked_at_less_often(tmp_path, monkeypatch):
-    monkeypatch.setattr(sharing, "perf_counter", perf_counter)
-    looks = []
-    look = Member.look
-    monkeypatch.setattr(Member, "look", lambda self, told: (looks.append(told), sleep(0.1), look(self, told))[-1])
-    one = a_run(tmp_path)
-    for now in range(20):
-        one.limiter.sharing[0].look(now)
-    assert len(looks) == 4
+def test_a_slow_folder_holds_up_no_call(tmp_path, monkeypatch):
+    look, free = Member.look, Event()
+    others = Member(meeting_of(str(tmp_path), endpoint("http://h")))
+    one = Client(Limiter(6000.0, None, 1), AdaptiveConcurrency(16, 2048))
+    settings = endpoint("http://h", requests_per_minute=6000.0)
+    with ThreadPoolExecutor(1) as beside:
+        (sharing,) = meet(plan(tmp_path, settings), [one], beside)
+        sharing.look(0.0)
+        assert one.limiter.requests.rate == pytest.approx(50 * HEADROOM)
+        monkeypatch.setattr(Member, "look", lambda self, told: (free.wait(60), look(self, told))[-1])
+        others.leave()
+        sharing.look(2.0)
+        sharing.look(4.0)
+        assert one.limiter.requests.rate == pytest.approx(50 * HEADROOM)
+        free.set()
+        beside.submit(int).result()
+        sharing.look(4.1)
+        assert one.limiter.requests.rate == pytest.approx(100 * HEADROOM)
+        sharing.leave()
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
 def test_what_killed_runs_left_is_removed_days_later_and_who_is_there_stays(tmp_path):

@@ -13,8 +13,6 @@ from tests.requests.builders import endpoint, plan
 from tests.requests.engines import an_endpoint, rows, work
 from tests.requests.virtual import Client, Quota, Random, Server, simulate
 
-pytestmark = pytest.mark.usefixtures("quick_folder")
-
 STARTS = (0.0, 0.4, 1.5, 2.0)
 
 

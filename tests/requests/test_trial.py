@@ -1,5 +1,7 @@
 """A trial tells an endpoint that refuses at any rate from one whose quota is used up."""
 
+from math import inf
+
 import pytest
 
 from semtel_dagster.requests.trial import Trial, Verdict
@@ -84,20 +86,23 @@ def test_refusals_that_come_back_before_the_answers_are_not_all_there_is():
     send_and_refuse(trial, 2.0)
     for _ in range(16):
         trial.send(2.001)
-    assert trial.full
+    assert trial.wait(2.001) == inf
     assert {trial.refuse(2.01, 2.001) for _ in range(7)} == {Verdict.OPEN}
     assert [trial.accept(2.001) for _ in range(9)] == [Verdict.OPEN] * 8 + [Verdict.CHANCE]
 
 
-@pytest.mark.parametrize(("pace", "calls"), [(1.0, 8), (200.0, 16)])
-def test_only_a_low_rate_waits_for_the_first_half(pace, calls):
+@pytest.mark.parametrize(("pace", "wait"), [(1.0, 1.0), (200.0, 0.0)])
+def test_half_way_refusals_are_awaited_where_the_limit_does_not_refill_meanwhile(pace, wait):
     trial = begun_trial(pace)
-    send_and_refuse(trial, 2.0)
-    sent = 0
-    while not trial.full:
-        trial.send(2.001)
-        sent += 1
-    assert sent == calls
+    send_and_refuse(trial, 1.5)
+    for _ in range(8):
+        assert trial.wait(2.0) == 0.0
+        trial.send(2.0)
+    assert trial.wait(2.0) == pytest.approx(wait)
+    assert trial.wait(3.0) == 0.0
+    for _ in range(8):
+        trial.send(3.0)
+    assert trial.wait(9.0) == inf
 
 
 def test_what_a_bucket_still_held_does_not_count():
@@ -126,12 +131,13 @@ def test_a_trial_without_a_refusal_ends_without_a_verdict():
 def test_no_more_than_eight_calls_go_before_something_is_known():
     trial = begun_trial()
     sent = 0
-    while not trial.full:
+    while not trial.wait(1.0):
         trial.send(1.0)
         sent += 1
     assert sent == 8
+    assert trial.wait(1.0) == inf
     trial.release(1.5)  # one failed
-    assert not trial.full
+    assert not trial.wait(1.0)
 
 
 def test_each_limit_met_makes_the_next_trial_wait_longer():
