@@ -18,36 +18,50 @@ import numpy as np
 from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
 
-LEVEL = 0.001
-"""Share of the packs, at most, that chance alone makes look too much alike."""
+ALARMS = 0.25
+"""False alarms in n x n packs of n conversations, at most. A large pack that answers for itself is plain to see; a
+small one looks much like chance, so it is suspected sooner, which costs few calls."""
 
 
-def too_alike(packs: Sequence[Sequence[Hashable]], level: float = LEVEL) -> list[bool]:
+def level(size: int) -> float:
+    """Share of the packs of so many conversations, at most, that chance alone makes look too much alike."""
+    return ALARMS / size**2
+
+
+def too_alike(packs: Sequence[Sequence[Hashable]], tests: int = 1) -> list[bool]:
     """Whether any label is too frequent in a pack, against all packs of the same draw.
+
+    What is left over makes smaller packs; they are suspected as seldom as the others.
 
     Args:
         packs: One label for each conversation of each pack.
-        level: The chance of a false alarm about a pack; divided among the labels that there are.
+        tests: Among how many such looks at a pack its false alarms are divided.
     """
+    overall = Counter(label for labels in packs for label in labels)
+    sizes = {len(labels) for labels in packs}
+    share = level(max(sizes)) / tests if sizes else 0.0
+    rare = {size: _rare_counts(size, overall, share) for size in sizes if size > 1}
+    return [
+        len(labels) > 1 and any(count >= rare[len(labels)][label] for label, count in Counter(labels).items())
+        for labels in packs
+    ]
+
+
+def _rare_counts(size: int, overall: Counter[Hashable], share: float) -> dict[Hashable, int]:
+    """By label, how many of it are too many for a pack: the rarest counts that chance brings to this share of packs."""
     from scipy.stats import hypergeom
 
-    counts = [Counter(labels) for labels in packs]
-    overall = sum(counts, Counter[Hashable]())
-    cells = [(at, label, count) for at, found in enumerate(counts) for label, count in found.items()]
-    if not cells:
-        return [False] * len(packs)
-    which = np.array([at for at, _, _ in cells])
-    sizes = np.array([len(labels) for labels in packs])
-    chance = hypergeom.sf(
-        np.array([count for *_, count in cells]) - 1,
-        overall.total(),
-        np.array([overall[label] for _, label, _ in cells]),
-        sizes[which],
-    )
-    suspicious = np.zeros(len(packs), dtype=bool)
-    suspicious[which[chance < level / len(overall)]] = True
-    flagged: list[bool] = suspicious.tolist()
-    return flagged
+    counts = np.arange(size + 1)
+    labels = np.array(list(overall.values()))[:, np.newaxis]
+    exactly = np.asarray(hypergeom.pmf(counts, labels.sum(), labels, size))
+    exactly[:, :2] = 1.0  # one of a label is never too many
+    at_least = exactly[:, ::-1].cumsum(axis=1)[:, ::-1]
+    rarest = np.argsort(at_least, axis=None, kind="stable")
+    by_chance = np.empty(exactly.size)
+    by_chance[rarest] = exactly.ravel()[rarest].cumsum()
+    too_many = (by_chance.reshape(exactly.shape) <= share) & (at_least <= share)
+    least = np.where(too_many.any(axis=1), too_many.argmax(axis=1), size + 1)
+    return dict(zip(overall, least.tolist(), strict=True))
 
 
 class Likeness:
@@ -70,5 +84,5 @@ class Likeness:
             tasks = next((len(labels) for pack in parsed for labels in pack), 0)
             for task in range(tasks):
                 labels = [[each[task].label for each in pack] for pack in parsed]
-                found |= np.array(too_alike(labels, LEVEL / self._tasks), dtype=bool)
+                found |= np.array(too_alike(labels, self._tasks), dtype=bool)
         return list(found.tolist())

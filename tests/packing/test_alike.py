@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from semtel_dagster.loopback.script import Script
-from semtel_dagster.packing.alike import LEVEL, too_alike
+from semtel_dagster.packing.alike import level, too_alike
 from semtel_dagster.packing.arranging import arrange
 from semtel_dagster.packing.packs import Conversation
 from semtel_dagster.packing.screening import Screen, named_in
@@ -23,15 +23,23 @@ def drawn(packs, size, weights, seed):
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (0.7, 0.2, 0.1), (0.97, 0.03), (1,)], ids=str)
-def test_packs_of_labels_that_came_one_by_one_are_rarely_suspected(weights):
-    suspected = sum(sum(too_alike(drawn(200, 8, weights, seed))) for seed in range(40))
-    assert suspected <= 3 * LEVEL * 200 * 40
+@pytest.mark.parametrize("size", [2, 4, 8, 16])
+def test_packs_of_labels_that_came_one_by_one_are_rarely_suspected(weights, size):
+    suspected = sum(sum(too_alike(drawn(200, size, weights, seed))) for seed in range(40))
+    assert suspected <= 1.2 * level(size) * 200 * 40
 
 
 def test_a_pack_with_one_label_throughout_is_suspected_and_no_other():
     packs = drawn(40, 8, (1, 1, 1, 1), 7)
     packs[11] = [2] * 8
     assert [at for at, alike in enumerate(too_alike(packs)) if alike] == [11]
+
+
+@pytest.mark.parametrize(("size", "label"), [(4, 1), (4, 2), (4, 3), (8, 0), (8, 1), (8, 2), (8, 3)])
+def test_a_small_pack_with_one_label_throughout_is_suspected_unless_it_is_common(size, label):
+    packs = drawn(400, size, (0.4, 0.3, 0.2, 0.1), 5)
+    packs[11] = [label] * size
+    assert too_alike(packs)[11]
 
 
 def test_where_nearly_all_have_a_label_or_there_is_one_pack_nothing_is_suspected():
