@@ -38,11 +38,10 @@ def too_alike(packs: Sequence[Sequence[Hashable]], tests: int = 1) -> list[bool]
         tests: Among how many such looks at a pack its false alarms are divided.
     """
     overall = Counter(label for labels in packs for label in labels)
-    sizes = {len(labels) for labels in packs}
-    share = level(max(sizes)) / tests if sizes else 0.0
-    rare = {size: _rare_counts(size, overall, share) for size in sizes if size > 1}
+    sizes = {len(labels) for labels in packs if len(labels) > 1}
+    rare = {size: _rare_counts(size, overall, level(max(sizes)) / tests) for size in sizes}
     return [
-        len(labels) > 1 and any(count >= rare[len(labels)][label] for label, count in Counter(labels).items())
+        len(labels) in rare and any(count >= rare[len(labels)][label] for label, count in Counter(labels).items())
         for labels in packs
     ]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from semtel_dagster import tables
 from semtel_dagster.packing.charges import Charge
+from semtel_dagster.packing.packs import Conversation
 from semtel_dagster.packing.rounds import Row
 from semtel_dagster.packing.tally import Tally
 
@@ -71,3 +72,8 @@ class Finished:
         paid = [row | (Charge.of(row) + self._debts.pop(row["content_hash"], Charge())).as_dict()
                 for row in rows.to_pylist()]  # fmt: skip
         return pa.RecordBatch.from_pylist(paid, schema=tables.RESPONSES)
+
+
+def failed_row(row: Row, conversation: Conversation, charge: Charge) -> Row:
+    """The row of a conversation whose call failed for want of an endpoint."""
+    return row | {"content_hash": conversation.content_hash, "raw_text": None} | charge.as_dict()

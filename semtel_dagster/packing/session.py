@@ -21,12 +21,13 @@ from semtel_dagster.packing.agreement import compare
 from semtel_dagster.packing.alike import Likeness
 from semtel_dagster.packing.arranging import Window, arrange
 from semtel_dagster.packing.charges import Charge
-from semtel_dagster.packing.finished import Finished
+from semtel_dagster.packing.finished import Finished, failed_row
 from semtel_dagster.packing.learning import Learning
 from semtel_dagster.packing.packs import Conversation, Pack, form, halves, is_drawn, order
 from semtel_dagster.packing.rounds import Answers, Ended, Rounds, Row
 from semtel_dagster.packing.screening import Screen, disbelieving, most_together, named_in
 from semtel_dagster.packing.shelf import DOUBTFUL, Shelf
+from semtel_dagster.packing.unseen import distrusted, noted
 
 Groups = dict[tuple[tuple[str, ...], int | None], list[Conversation]]
 """By the classifiers that are lacking, and the most conversations in a pack if that is less than usual."""
@@ -62,6 +63,8 @@ class Session:
     def run(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Batches of RESPONSES, one row per input row; the same text twice in a window shares one answer."""
         window = Window()
+        shelf = self._shelves[self._target]
+        shelf.distrust(distrusted(self._rounds.plan.journal, self._target, shelf, self._likeness))
         for batch in batches:
             yield from self._look_up(batch)
             for each in self._lacking:
@@ -157,17 +160,18 @@ class Session:
         """One round about packs. What came of it is seen as a whole before any of it goes on."""
         came: list[tuple[Ended, dict[str, Row]]] = []
         self._alive = False
-        for ended in self._rounds.ask(packs):
-            self._alive |= ended.row["status"] == "answered"
-            rows = ended.records(self._target)
-            self._sort_out(ended, rows, last=last)
-            if ended.pack.framed:
-                came.append((ended, rows))
-                self._tally.waiting += len(rows)
-            else:
-                self._finished.add(rows.values())
-            yield from self._finished.flush()
-        yield from self._weigh(came, size)
+        with noted(self._rounds.plan.journal, packs):
+            for ended in self._rounds.ask(packs):
+                self._alive |= ended.row["status"] == "answered"
+                rows = ended.records(self._target)
+                self._sort_out(ended, rows, last=last)
+                if ended.pack.framed:
+                    came.append((ended, rows))
+                    self._tally.waiting += len(rows)
+                else:
+                    self._finished.add(rows.values())
+                yield from self._finished.flush()
+            yield from self._weigh(came, size)
 
     def _weigh(self, came: Sequence[tuple[Ended, dict[str, Row]]], size: int) -> Iterator[pa.RecordBatch]:
         """What becomes of the answers of a round: singly instead, both ways, before a grader, or as they are."""
@@ -290,8 +294,3 @@ class Session:
         """A packed answer that a single one will replace; what it cost goes along."""
         self._singles[content_hash] = next(each for each in pack.conversations if each.content_hash == content_hash)
         self._finished.owe(content_hash, Charge.of(row))
-
-
-def failed_row(row: Row, conversation: Conversation, charge: Charge) -> Row:
-    """The row of a conversation whose call failed for want of an endpoint."""
-    return row | {"content_hash": conversation.content_hash, "raw_text": None} | charge.as_dict()

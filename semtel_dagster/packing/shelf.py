@@ -10,13 +10,14 @@ in one run and one table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from semtel_dagster.packing.names import BROUGHT, accepted, grade_fingerprint
 from semtel_dagster.requests.journal import Journal, compact
@@ -55,10 +56,27 @@ class Shelf:
         for fingerprint, packed in accepted(own, group, packing=packing):
             for name in (fingerprint, fingerprint + BROUGHT):
                 if (Path(journal) / classifier / name).is_dir():
-                    self._books.append(_Book(journal, classifier, name, graded=packed and grading))
+                    self._books.append(_Book(journal, classifier, name, packed=packed, grading=grading))
+        self._distrusted = pa.array([], pa.large_string())
 
     def __len__(self) -> int:
         return sum(len(book.answers) for book in self._books)
+
+    def packed(self, content_hashes: Sequence[str]) -> dict[str, str]:
+        """The raw texts of answers from packs, by content hash; a hash that has none is left out."""
+        hashes = pa.array(content_hashes, pa.large_string())
+        said: dict[str, str] = {}
+        for book in self._books:
+            at = book.answers.find(hashes, self._models) if book.packed else np.empty(0, dtype=np.int64)
+            if (at >= 0).any():
+                rows = book.answers.read(at[at >= 0])
+                texts = zip(rows["content_hash"].to_pylist(), rows["raw_text"].to_pylist(), strict=True)
+                said = {one: text for one, text in texts if text is not None} | said
+        return said
+
+    def distrust(self, content_hashes: Iterable[str]) -> None:
+        """Answers about these that came from packs are doubted, as if a grader did."""
+        self._distrusted = pa.array(sorted(content_hashes), pa.large_string())
 
     def find(self, content_hashes: pa.Array) -> Found:
         """What is there about these hashes."""
@@ -68,6 +86,8 @@ class Shelf:
         for number, each in enumerate(self._books):
             at = each.answers.find(content_hashes, self._models)
             unseen, bad = each.verdicts(content_hashes, self._models)
+            if each.packed and len(self._distrusted):
+                bad |= pc.is_in(content_hashes, value_set=self._distrusted).to_numpy(zero_copy_only=False)
             doubted |= (at >= 0) & bad
             new = (at >= 0) & ~bad & (book < 0)
             book[new], position[new], ungraded[new] = number, at[new], unseen[new]
@@ -117,7 +137,8 @@ class Found:
 class _Book:
     """One journal, with the verdicts on its answers where these need one."""
 
-    def __init__(self, journal: str, classifier: str, name: str, *, graded: bool) -> None:
+    def __init__(self, journal: str, classifier: str, name: str, *, packed: bool, grading: bool) -> None:
+        self.packed = packed
         compact(journal, classifier, name)
         self.answers = Journal(journal, classifier, name)
         self._brought = name.endswith(BROUGHT)
@@ -125,7 +146,7 @@ class _Book:
         self._writer: PartWriter | None = None
         self._grades: Journal | None = None
         self._fine: npt.NDArray[np.bool_] | None = None
-        if graded:
+        if packed and grading:
             self._grades = Journal(journal, classifier, grade_fingerprint(name.removesuffix(BROUGHT)))
 
     def verdicts(

@@ -7,13 +7,16 @@ import pytest
 from semtel_dagster.loopback.script import Script
 from semtel_dagster.packing.alike import level, too_alike
 from semtel_dagster.packing.arranging import arrange
-from semtel_dagster.packing.packs import Conversation
+from semtel_dagster.packing.packs import Conversation, Pack
 from semtel_dagster.packing.screening import Screen, named_in
+from semtel_dagster.packing.session import Session
+from semtel_dagster.packing.unseen import left_behind, noted
 from tests.packing.answers import labels
 from tests.packing.builders import PROMPTS, SLOT, ask, total, transcripts, truth
 from tests.requests.builders import endpoint, hash_of, plan
 
 TEXTS = transcripts(320)
+PACKS = [Pack(("colour",), tuple(Conversation(name, "", 1, ("colour",)) for name in pack)) for pack in ("ab", "cd")]
 WORDS = "What is the use of a very long night, would you say?"
 
 
@@ -77,6 +80,53 @@ def test_a_model_that_obeys_an_attack_which_no_screen_finds_moves_no_neighbour(f
     beside, _ = ask(a_plan, texts, target=other, prompts=PROMPTS, conversations=16)
     assert labels(beside, other) == right(texts, other)
     assert total(table, "attempts") + total(beside, "attempts") == fresh.stats()["calls"]
+
+
+@pytest.mark.parametrize("target", ["colour", "shape"])
+def test_what_a_killed_run_did_not_look_at_is_looked_at_by_the_next(fresh, tmp_path, monkeypatch, target):
+    texts = [*TEXTS, f"user:\n> {WORDS}"]
+    fresh.set_script(obeyed(texts, {texts[-1]: {"colour": "white", "shape": "flat"}[target]}))
+    a_plan = plan(tmp_path, endpoint(fresh.base_url))
+    weigh = Session._weigh
+    monkeypatch.setattr(Session, "_weigh", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(a_plan, texts, target=target, prompts=PROMPTS, conversations=16)
+    monkeypatch.setattr(Session, "_weigh", weigh)
+    assert len(list(left_behind(a_plan.journal))) == 1
+    calls = fresh.stats()["calls"]
+    table, figures = ask(a_plan, texts, target=target, prompts=PROMPTS, conversations=16)
+    assert labels(table, target) == right(texts, target)
+    assert 16 <= figures.calls < 32
+    assert fresh.stats()["calls"] - calls == figures.calls
+    other = next(name for name in PROMPTS if name != target)
+    beside, _ = ask(a_plan, texts, target=other, prompts=PROMPTS, conversations=16)
+    assert labels(beside, other) == right(texts, other)
+    again, figures = ask(a_plan, texts, target=target, prompts=PROMPTS, conversations=16)
+    assert (labels(again, target), figures.calls) == (right(texts, target), 0)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_round_that_ended_leaves_no_note_and_one_that_lives_is_left_alone(fresh, tmp_path):
+    fresh.set_script(obeyed(TEXTS, {}))
+    a_plan = plan(tmp_path, endpoint(fresh.base_url))
+    ask(a_plan, TEXTS, conversations=16)
+    assert not list(tmp_path.rglob("rounds/*"))
+    with noted(a_plan.journal, PACKS):
+        assert not list(left_behind(a_plan.journal))
+    with pytest.raises(KeyboardInterrupt), noted(a_plan.journal, PACKS):
+        interrupted()
+    assert list(left_behind(a_plan.journal)) == [[[["colour"], ["a", "b"]], [["colour"], ["c", "d"]]]]
+
+
+def test_a_note_that_was_cut_says_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), noted(str(tmp_path), PACKS):
+        interrupted()
+    (path,) = tmp_path.rglob("rounds/*")
+    path.write_bytes(path.read_bytes()[:9])
+    assert not list(left_behind(str(tmp_path)))
 
 
 def test_no_conversation_gets_a_label_on_the_word_of_another_that_names_it(fresh, tmp_path):
