@@ -12,10 +12,11 @@ STEADY_AGE = 4.0
 REGAIN_S = 3.0
 REGAIN_RATE = 50.0
 REGAIN_POWER = 0.8
-MEANT_CALLS = 150.0
+LARGE_RATE = 38.0  # units per second that take a second
+MEANT_CALLS = 100.0
 LEAST_REGAIN_CALLS = 30.0
 LONGEST_LEAST_S = 4.0
-SLOWER_POWER = 2.0
+SLOWER_POWER = 3.0
 MOST_SLOWER = 30.0
 LONGEST_REGAIN_S = 20.0
 
@@ -50,8 +51,9 @@ def shared(age: float, cut: float) -> float:
 def regain_s(plateau: float, between: float) -> float:
     """Seconds in which one of several processes regains what a refusal cost it.
 
-    Nearly in proportion to its rate, so that the increase per second is nearly the same for all: that is what brings
-    shares together. Where refusals are frequent all of them, who see the same share refused, slow down.
+    At large rates, where refusals are seldom, in proportion to its rate: the increase per second is then the same for
+    all, and that is what brings shares together. At small ones it takes some calls at least, and where refusals are
+    frequent all of them, who see the same share refused, slow down.
 
     Args:
         plateau: What the last event left, in units per second.
@@ -59,6 +61,6 @@ def regain_s(plateau: float, between: float) -> float:
     """
     known = max(plateau, 0.01)
     least = min(LEAST_REGAIN_CALLS / known, LONGEST_LEAST_S)
-    pace = max(REGAIN_S * (known / REGAIN_RATE) ** REGAIN_POWER, least)
+    small = REGAIN_S * min((known / REGAIN_RATE) ** REGAIN_POWER, 1.0)
     slower = min(max(MEANT_CALLS / max(between, 1.0), 1.0) ** SLOWER_POWER, MOST_SLOWER)
-    return float(min(pace * slower, LONGEST_REGAIN_S))
+    return float(min(max(known / LARGE_RATE, small, least) * slower, LONGEST_REGAIN_S))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf, log
 
-from semtel_dagster.requests.growth import CUT, DOUBLING_S, MEANT_CALLS, cubic, regain_s, shared
+from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, regain_s, shared
 from semtel_dagster.requests.measuring import ENOUGH_S, QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
 
@@ -27,6 +27,7 @@ UNSURE_LEAST = 0.1
 GROWN = 1.05
 SHARED_CUT = 0.2
 SHARED_MEMORY = 0.05
+FIRST_BETWEEN = 150.0
 SMALL_STEP = 0.985
 AGREEING = 1.02
 LARGER_STEP = 1.03
@@ -80,7 +81,7 @@ class LearnedRate:
         self._floor = self._steady_plateau = self._scaled_from = 0.0
         self._believes = True
         self._doubted = 0.0
-        self._between = MEANT_CALLS
+        self._between = FIRST_BETWEEN
         self._unused = self._credit = self._owed = 0.0
 
     @property

@@ -20,7 +20,7 @@ from semtel_dagster.requests.rate import HALF, LearnedRate
 from semtel_dagster.requests.team import BEAT_S, Member, Team, View
 from semtel_dagster.settings import EndpointSettings
 
-SLOWER = 3.0
+SLOWER = 3.5
 SURPRISED = 0.5  # of the time that regaining takes
 LOWERED = 0.97
 MOST_REGAIN_CALLS = 600.0
