@@ -128,7 +128,8 @@ def plot(found: Mapping[str, Sequence[Row]], path: Path) -> None:
     chart = (bars + base.mark_circle(size=60).encode(y=y) + names.encode(y=y, text="way:N")).properties(
         width=380, height=300
     )
-    chart.facet("data:N", columns=3).resolve_scale(x="independent", y="independent").save(path, ppi=72)
+    panels = chart.facet(alt.Facet("data:N", title=None), columns=3)
+    panels.resolve_scale(x="independent", y="independent").save(path, ppi=72)
 
 
 def _best(one: Row, rows: Sequence[Row]) -> str:
