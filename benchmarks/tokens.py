@@ -1,8 +1,9 @@
 """Token counting, side by side: MB/s of one core, for this project's counter, the truncation stage, and tiktoken.
 
-    python benchmarks/tokens.py [conversations.parquet]
+    python -m benchmarks.tokens [conversations.parquet]
 
-Without a file it counts made-up text. tiktoken is measured where it is installed (`pip install tiktoken`), with the
+Without a file it counts ShareGPT, which needs shared/data beside the checkout: made-up text is far too easy, since
+words that repeat are remembered. tiktoken is measured where it is installed (`pip install tiktoken`), with the
 vocabulary of the installed counter, so that nothing is downloaded; counts must agree.
 """
 
@@ -11,9 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from benchmarks.generate import default_bank
 from semtel_dagster.settings import TruncateSettings
 from semtel_dagster.stages.tokens import count_tokens, token_ends
 from semtel_dagster.stages.truncate import truncate_turns
@@ -22,12 +25,7 @@ from semtel_dagster.transcript import Turn, render
 ROUNDS = 3
 
 
-def conversations(path: str | None) -> list[list[Turn]]:
-    if path is None:
-        return [
-            [Turn("user", f"How do I sort list number {k}? "), Turn("assistant", "Call sorted(). " * 200)]
-            for k in range(2000)
-        ]
+def conversations(path: Path) -> list[list[Turn]]:
     column = pq.read_table(path, columns=["messages"]).column("messages").to_pylist()
     return [[Turn(message["role"], message["content"] or "") for message in messages] for messages in column]
 
@@ -56,7 +54,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    turns = conversations(sys.argv[1] if len(sys.argv) > 1 else None)
+    turns = conversations(Path(sys.argv[1]) if len(sys.argv) > 1 else default_bank())
     texts = [render(conversation) for conversation in turns]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     count_tokens("warm up")
