@@ -9,14 +9,15 @@ from __future__ import annotations
 from enum import Enum
 from math import inf
 
-FIRST_CALLS, MOST_REFUSED_FIRST = 8, 5
-CALLS, MOST_REFUSED = 16, 8
+FIRST_CALLS, MOST_REFUSED_FIRST = 8, 6
+CALLS, MOST_REFUSED = 16, 10
 MOST_BEFORE = 64
 EXPLAINED = 0.6
 MOST_MEANWHILE = 1.0
 PATIENT = 2.0
 SHORT = 0.7
 FADE = 0.8
+USED_UP = 0.7
 USUAL_FADE = 0.85
 DUE = 2.9
 PATIENCE = 4.0
@@ -98,7 +99,7 @@ class Trial:
         """
         self._usual = max(usual, USUAL_FADE * self._usual)
         if calls <= 1:
-            self._due = max(self._due - 1.0, 0.0)
+            self._due = max(self._due - USED_UP, 0.0)
         elif calls < SHORT * self._usual:
             self._due = self._due * (FADE if self._patience == 1.0 else 1.0) + 1.0
         else:

@@ -54,11 +54,11 @@ def test_a_quota_that_is_still_used_up_after_each_pause_is_no_sign_of_chance():
     assert not trial.due
 
 
-def test_refusals_one_after_the_other_are_a_limit_within_six_of_them():
+def test_refusals_one_after_the_other_are_a_limit_within_seven_of_them():
     trial = begun_trial()
     assert send_and_refuse(trial, 2.0) is Verdict.OPEN  # it only says from when calls count
-    verdicts = [send_and_refuse(trial, 3.0 + each) for each in range(6)]
-    assert verdicts == [Verdict.OPEN] * 5 + [Verdict.LIMIT]
+    verdicts = [send_and_refuse(trial, 3.0 + each) for each in range(7)]
+    assert verdicts == [Verdict.OPEN] * 6 + [Verdict.LIMIT]
     assert not trial.under_way
 
 
@@ -110,7 +110,7 @@ def test_what_a_bucket_still_held_does_not_count():
     for each in range(40):
         assert send_and_accept(trial, 1.5 + 0.01 * each) is Verdict.OPEN
     send_and_refuse(trial, 2.0)
-    verdicts = [send_and_refuse(trial, 3.0 + each) for each in range(6)]
+    verdicts = [send_and_refuse(trial, 3.0 + each) for each in range(7)]
     assert verdicts[-1] is Verdict.LIMIT
 
 
@@ -149,7 +149,7 @@ def test_each_limit_met_makes_the_next_trial_wait_longer():
             count += 1
         events.append(count)
         trial.begin(1.0, 1.0)
-        for _ in range(7):
+        for _ in range(8):
             send_and_refuse(trial, 2.0)
     assert events[1] >= 2.5 * events[0]
     assert events[2] >= 3 * events[1]
