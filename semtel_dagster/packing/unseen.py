@@ -25,7 +25,7 @@ from semtel_dagster.packing.shelf import Shelf
 
 ROUNDS = "rounds"
 
-Prompts = list[tuple[list[str], list[str]]]
+Asked = list[tuple[list[str], list[str]]]
 """Of each prompt the classifiers that it asks, and the content hashes of its conversations."""
 
 
@@ -51,7 +51,7 @@ def noted(journal: str, packs: Iterable[Pack]) -> Iterator[None]:
         path.unlink()
 
 
-def left_behind(journal: str) -> Iterator[Prompts]:
+def left_behind(journal: str) -> Iterator[Asked]:
     """The rounds of processes that are no more."""
     for path in sorted((Path(journal) / FOLDER / ROUNDS).glob("*.json")):
         try:
