@@ -19,13 +19,16 @@ from semtel_dagster.classifiers import Classifier
 from semtel_dagster.labels.answers import AnswerParser
 
 ALARMS = 0.25
-"""False alarms in n x n packs of n conversations, at most. A large pack that answers for itself is plain to see; a
-small one looks much like chance, so it is suspected sooner, which costs few calls."""
+"""False alarms in n x n packs of n conversations, at most. A large pack that answers for itself is plain to see; one of
+eight looks more like chance, so it is suspected sooner, which costs few calls."""
+
+FEW, ALARMS_OF_FEW = 8, 0.001
+"""In a pack of fewer conversations hardly anything can be told from chance."""
 
 
 def level(size: int) -> float:
     """Share of the packs of so many conversations, at most, that chance alone makes look too much alike."""
-    return ALARMS / size**2
+    return ALARMS / size**2 if size >= FEW else ALARMS_OF_FEW
 
 
 def too_alike(packs: Sequence[Sequence[Hashable]], tests: int = 1) -> list[bool]:
@@ -55,10 +58,11 @@ def _rare_counts(size: int, overall: Counter[Hashable], share: float) -> dict[Ha
     exactly = np.asarray(hypergeom.pmf(counts, labels.sum(), labels, size))
     exactly[:, :2] = 1.0  # one of a label is never too many
     at_least = exactly[:, ::-1].cumsum(axis=1)[:, ::-1]
-    rarest = np.argsort(at_least, axis=None, kind="stable")
-    by_chance = np.empty(exactly.size)
-    by_chance[rarest] = exactly.ravel()[rarest].cumsum()
-    too_many = (by_chance.reshape(exactly.shape) <= share) & (at_least <= share)
+    rarest = np.argsort(at_least, axis=None)
+    tails, by_chance = at_least.ravel()[rarest], exactly.ravel()[rarest].cumsum()
+    # Counts that are as rare as each other are too many all together, or none of them is.
+    together = by_chance[np.searchsorted(tails, at_least, side="right") - 1]
+    too_many = (together <= share) & (at_least <= share)
     least = np.where(too_many.any(axis=1), too_many.argmax(axis=1), size + 1)
     return dict(zip(overall, least.tolist(), strict=True))
 

@@ -38,7 +38,7 @@ def test_a_pack_with_one_label_throughout_is_suspected_and_no_other():
     assert [at for at, alike in enumerate(too_alike(packs)) if alike] == [11]
 
 
-@pytest.mark.parametrize(("size", "label"), [(4, 1), (4, 2), (4, 3), (8, 0), (8, 1), (8, 2), (8, 3)])
+@pytest.mark.parametrize(("size", "label"), [(4, 3), (8, 0), (8, 1), (8, 2), (8, 3)])
 def test_a_small_pack_with_one_label_throughout_is_suspected_unless_it_is_common(size, label):
     packs = drawn(400, size, (0.4, 0.3, 0.2, 0.1), 5)
     packs[11] = [label] * size
