@@ -201,6 +201,6 @@ class Limiter:
         self._not_before = self._asked_until = -inf
         self._sent, self._few_until = 0, inf
         if self._trial.due and not self.requests.among_strangers:
-            self._trial.begin(now, min(self.requests.rate, self.tokens.rate / self._call_tokens))
+            self._trial.begin(now, min(self.requests.of_all, self.tokens.of_all / self._call_tokens))
             self.requests.trust_what_was_told()
             self.tokens.trust_what_was_told()

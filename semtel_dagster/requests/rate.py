@@ -95,6 +95,11 @@ class LearnedRate:
         return min(self._plateau * cubic(self._age, self._hold, doubling), self._cap)
 
     @property
+    def of_all(self) -> float:
+        """Units per second that all may send who share the limit, if they have equal shares."""
+        return self.rate * self._tasks
+
+    @property
     def known(self) -> bool:
         """Whether a limit is known or learned."""
         return self._plateau < inf

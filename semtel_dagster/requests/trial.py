@@ -110,7 +110,7 @@ class Trial:
 
         Args:
             now: The clock, in seconds.
-            pace: Calls per second that the learned limit lets through.
+            pace: Calls per second that the learned limit lets through, from all who share it.
         """
         self._since, self._from = now, inf
         self._pace = pace

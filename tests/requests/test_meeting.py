@@ -237,5 +237,5 @@ def test_two_runs_with_one_journal_share_a_server(tmp_path):
         list(pool.map(lambda a_plan: run(a_plan, [f"{a_plan.endpoints[0].base_url} {at}" for at in range(400)]), plans))
         stats = server.stats(conversations=False)
     late = [sum(each["series"]["answered"][35:55]) for each in stats["clients"].values()]
-    assert jain(late) > 0.95
+    assert jain(late) > 0.9  # two seconds hold some 180 calls
     assert stats["answered"] == 800
