@@ -153,7 +153,7 @@ class Limiter:
         elif new_event:
             rate = self.tokens if by_tokens else self.requests
             usual = rate.calls_between
-            new_event = self._is_sign(rate, exhausted=exhausted or (again and not self._suspicion.proven))
+            new_event = self._is_sign(rate, now, exhausted=exhausted or (again and not self._suspicion.proven))
             if new_event and learns:
                 self._trial.event(self._sent, usual)
         self.requests.refuse(1.0, new_event=new_event and learns and not by_tokens, now=now)
@@ -173,10 +173,16 @@ class Limiter:
             self.requests.believe_recent()
             self.tokens.believe_recent()
 
-    def _is_sign(self, rate: LearnedRate, *, exhausted: bool) -> bool:
+    def _is_sign(self, rate: LearnedRate, now: float, *, exhausted: bool) -> bool:
         """Whether a refusal is a sign of the limit, and no stray."""
         below = not rate.at_limit
-        if self._suspicion.refuse(known=rate.known, below=below, exhausted=exhausted, shared=rate.among_strangers):
+        if self._suspicion.refuse(
+            known=rate.known,
+            below=below,
+            exhausted=exhausted,
+            shared=rate.among_strangers,
+            per_second=0.0 if rate.shared else self.requests.recent(now),
+        ):
             return True
         if below and not self._suspicion.often:
             rate.ease()

@@ -21,7 +21,8 @@ LOST_SHARE = 0.03
 BURST_S = 0.1
 DOUBLING_CALLS = 10.0
 IDLE_S = 0.5  # after so long without a call it is not the rate that holds calls back
-LEAST_ACCEPTED = 4
+LEAST_ACCEPTED, ENOUGH_ACCEPTED = 4.0, 16.0
+ENOUGH_ACCEPTED_S = 0.16
 UNSURE_CUT = 0.6
 UNSURE_LEAST = 0.1
 GROWN = 1.05
@@ -145,6 +146,10 @@ class LearnedRate:
         """Seconds in which a process with others regains what a refusal cost it."""
         return regain_s(self._plateau, self._between)
 
+    def recent(self, now: float) -> float:
+        """Units per second that went a moment ago, less what was refused."""
+        return self._recent.per_second(now)
+
     def wait(self, now: float) -> float:
         """Seconds until the next unit may go; 0 when it may go now."""
         if self._plateau == inf:
@@ -230,7 +235,8 @@ class LearnedRate:
         self._event = None
         elapsed = self._measure.seconds(event_at, now, self._unused)
         achieved = self._measure.accepted / elapsed if elapsed >= ENOUGH_S else None
-        enough = achieved is not None and self._measure.accepted >= LEAST_ACCEPTED * unit
+        least = max(LEAST_ACCEPTED * unit, min(ENOUGH_ACCEPTED * unit, ENOUGH_ACCEPTED_S * self._plateau))
+        enough = achieved is not None and self._measure.accepted >= least
         measured = achieved if achieved is not None and enough else 0.0
         if self._plateau == inf:
             self._learn(event_at, now, min(max(recent, unit / 10), most), sure=False)

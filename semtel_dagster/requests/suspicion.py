@@ -22,6 +22,8 @@ SURE = 5.5
 SURE_OF_UNKNOWN = 6.5
 CALLS_TO_TRUST = 20.0
 OFTEN = 0.008
+MORE_WHERE_OFTEN = 3.0
+FAST = 75.0  # calls per second
 
 
 class Suspicion:
@@ -31,7 +33,8 @@ class Suspicion:
     the limit by the logarithm of how much likelier it is there than by chance, each call without one against it. How
     often chance refuses is learned from the calls that go well below the limit. Where a limit is expected less is
     asked for: a single refusal will do there while chance has refused next to nothing so far, as it will among the
-    very first calls.
+    very first calls. Where many calls go more is asked for: how many there are between two false alarms grows with the
+    exponential of what is asked for, and each alarm lowers the rate for seconds, so these shall be rare in time.
     """
 
     __slots__ = ("_calls", "_most", "_pending", "_score", "_strays")
@@ -74,13 +77,16 @@ class Suspicion:
             if self._score <= 0:
                 self._score = self._pending = 0.0
 
-    def refuse(self, *, known: bool, below: bool, exhausted: bool, shared: bool = False) -> bool:
+    def refuse(
+        self, *, known: bool, below: bool, exhausted: bool, shared: bool = False, per_second: float = 0.0
+    ) -> bool:
         """Takes a refusal in.
 
         Args:
             known: Whether a limit is known.
             below: Whether calls go well below it, or none is known.
             exhausted: Whether the endpoint shows that nothing remains.
+            per_second: How fast calls go.
             shared: Whether other processes use the endpoint: then each has to answer to the same signs.
 
         Returns:
@@ -95,6 +101,8 @@ class Suspicion:
         enough = at_limit if not below else SURE if known else unknown
         if self.proven:
             enough = SURE_OF_PROVEN
+        elif not shared:
+            enough += (MORE_WHERE_OFTEN if self.often else 1.0) * log(max(per_second / FAST, 1.0))
         if exhausted or self._score >= enough:
             self._strays -= self._pending  # they were signs, too
             self._score = self._pending = 0.0
