@@ -9,6 +9,7 @@ from math import log
 
 PRIOR_STRAYS = 0.3
 PRIOR_CALLS = 100.0
+LEAST_CHANCE = 0.001
 MOST_BY_CHANCE = 0.05
 MOST_PROVEN = 0.5
 PROVEN_CALLS = 150.0
@@ -47,7 +48,7 @@ class Suspicion:
     @property
     def chance(self) -> float:
         """Share of calls that are refused by chance."""
-        return min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), self._most)
+        return max(min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), self._most), LEAST_CHANCE)
 
     @property
     def often(self) -> bool:
