@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +31,7 @@ from semtel_dagster.tuning.sample import Sample
 from semtel_dagster.tuning.ways import Way, groups_of
 
 FOLDER = "tuning"
+SPENT = ("calls", "input_tokens", "cached_tokens", "output_tokens", "seconds")
 Watch = Callable[[Figures], None]
 
 
@@ -64,6 +66,7 @@ def ask(
     folder = Path(sample.settings.storage, FOLDER, "journal", f"{_kind(way, settings, sure)}-{repeat}")
     there = replace(plan, journal=str(folder))
     said, rows = Said({}), 0
+    asked: list[Figures] = []
     for name, prompt in prompts.items():
         last = [Figures()]
 
@@ -80,8 +83,9 @@ def ask(
         require_answers(f"{name}, {way.name}", responses)
         labels = labels_of(prompt, there, responses, cases.hashes)
         said = plus(said, responses, last[0], _with(labels, prompt, told))
+        asked.append(last[0])
         rows += texts.num_rows
-    said = _remembered(said, folder, f"{way.name} / {len(sample)}{_digest(sure)}")
+    said = _remembered(said, asked, folder, f"{way.name} / {len(sample)}{_digest(sure)}")
     if way.pack > 1:
         return said
     # What another way without packs has asked already would be a call in a run that goes this way.
@@ -126,12 +130,15 @@ def _digest(sure: Known) -> str:
     return "-" + blake2b(json.dumps(sure, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def _remembered(said: Said, folder: Path, key: str) -> Said:
-    """With the calls and seconds of earlier times, which rows from the journal no longer carry."""
-    path = folder / "made.json"
-    known: dict[str, list[float]] = json.loads(path.read_bytes()) if path.is_file() else {}
-    calls, seconds = known.get(key, [0, 0.0])
-    together = replace(said, calls=int(calls) + said.made, seconds=seconds + said.seconds)
+def _remembered(said: Said, asked: list[Figures], folder: Path, key: str) -> Said:
+    """With what the calls took that rows do not tell of: those of earlier times, and those that were not believed."""
+    path = folder / "spent.json"
+    known: dict[str, dict[str, float]] = json.loads(path.read_bytes()) if path.is_file() else {}
+    before = known.get(key, {})
+    spent = {
+        name: before.get(name, 0) + sum(getattr(figures, name) for figures in asked if figures.calls) for name in SPENT
+    }
     if said.made:
-        write_whole(path, json.dumps({**known, key: [together.calls, together.seconds]}).encode())
-    return together
+        write_whole(path, json.dumps({**known, key: spent}).encode())
+    more: dict[str, Any] = {name: max(getattr(said, name), spent[name]) for name in SPENT}
+    return replace(said, **more)

@@ -72,15 +72,14 @@ def labels_of(
 def plus(said: Said, responses: list[pa.RecordBatch], figures: Figures, labels: Labels) -> Said:
     """What was said, with one classifier's responses and the last figures of asking for them."""
     table = pa.Table.from_batches(responses, schema=tables.RESPONSES)
-    made = max(figures.calls, _sum(table, "attempts"))  # with those of repairs, and those without an answer
     return Said(
         {**said.labels, **labels},
-        said.calls + made,
+        said.calls + _sum(table, "attempts"),
         said.input_tokens + _sum(table, "input_tokens"),
         said.cached_tokens + _sum(table, "cached_tokens"),
         said.output_tokens + _sum(table, "output_tokens"),
-        said.seconds + (figures.seconds if made else 0.0),
-        said.made + made,
+        said.seconds + (figures.seconds if figures.calls else 0.0),
+        said.made + figures.calls,
     )
 
 

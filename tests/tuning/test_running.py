@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 import yaml
@@ -186,3 +187,19 @@ def test_packs_of_shortened_conversations_are_formed_apart_from_those_of_whole_o
     assert whole.calls == kept.calls == 4
     folders = {path.name for path in (tmp_path / "tuning" / "journal").iterdir()}
     assert len(folders) == 2
+
+
+def test_what_a_pack_cost_that_was_not_believed_is_counted_once_and_not_forgotten(server, tmp_path):
+    a_sample, way = sample(tmp_path, COUNT), Way(combine=True, pack=16)
+    (task,) = PROMPTS["intent"].classifier.tasks
+    server.set_script(script(a_sample, obeyed={a_sample.cut(way).hashes["c0005"]: task.labels[0].name}))
+    server.reset()
+    one = tuning(a_sample, server.base_url)
+    first = ask(way, a_sample, PROMPTS, one.plan)
+    stats = server.stats(conversations=False)
+    again = ask(way, a_sample, PROMPTS, one.plan)
+    assert first.calls == first.made == stats["calls"] >= COUNT / 16 + 2 * 16
+    assert first.input_tokens == pytest.approx(stats["prompt_tokens"], rel=0.02)
+    assert again.made == 0
+    spent = attrgetter("labels", "calls", "input_tokens", "cached_tokens", "output_tokens")
+    assert spent(again) == spent(first)
