@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import inf, log
 
+from semtel_dagster.requests.bucket import TokenBucket
 from semtel_dagster.requests.growth import CUT, DOUBLING_S, cubic, regain_s, shared
 from semtel_dagster.requests.measuring import ENOUGH_S, QuotaMeasure
 from semtel_dagster.requests.recent import RecentRate
@@ -18,7 +19,6 @@ SHORTEST_HOLD_S = 2.0
 LONGEST_HOLD_S = 15.0
 FAST = 100.0  # units per second, from where on the shortest hold decides how many go between two probes
 LOST_SHARE = 0.03
-BURST_S = 0.1
 DOUBLING_CALLS = 10.0
 IDLE_S = 0.5  # after so long without a call it is not the rate that holds calls back
 LEAST_ACCEPTED, ENOUGH_ACCEPTED = 4.0, 16.0
@@ -39,7 +39,7 @@ LONGEST_CREDIT_S = 2.0
 
 
 class LearnedRate:
-    """A token bucket whose rate follows the endpoint's limit.
+    """The rate of a token bucket, which follows the endpoint's limit.
 
     Until the first refusal nothing is known and nothing is held back (the adaptive concurrency ramps up). A refusal
     says that the endpoint's quota is used up; what it accepted between two such moments is its rate, whatever the size
@@ -49,18 +49,16 @@ class LearnedRate:
     the plateau was accepted confirms it; more means that the quota grew. Where a refusal costs a long pause the hold
     is longer. Time counts only while the rate is what holds calls back.
 
-    What the endpoint refilled during a pause may be sent at once afterwards, as far as that went well before: a
-    bucket allows it, a window of one second does not. Where several processes share the endpoint, the others have used
-    it meanwhile.
+    What the endpoint refilled during a pause is made up for (see `bucket`), but where windows forget it, and where
+    other processes have used it meanwhile.
 
     Several processes on one endpoint step down by a share of what they send and step up by nearly equal amounts.
     Refusals meet the greedier one more often, so they drift to equal shares (Chiu, Jain 1989).
     """
 
     __slots__ = (
-        "_age", "_believes", "_between", "_cap", "_credit", "_doubted", "_event", "_floor", "_last", "_level",
-        "_lost", "_measure", "_owed", "_plateau", "_recent", "_resumed_at", "_scaled_from", "_spent_at",
-        "_steady", "_steady_plateau", "_sure", "_tasks", "_trust", "_unused",
+        "_age", "_believes", "_between", "_bucket", "_cap", "_doubted", "_event", "_floor", "_lost", "_measure",
+        "_plateau", "_recent", "_scaled_from", "_spent_at", "_steady", "_steady_plateau", "_sure", "_tasks", "_unused",
     )  # fmt: skip
 
     def __init__(self, per_minute: float | None = None, tasks: int = 1) -> None:
@@ -71,19 +69,17 @@ class LearnedRate:
         self._lost = 0.0
         self._steady = True
         self._age = self._hold
-        self._level = 1e-9  # one call may go at once, the next when it is paid for
-        self._last = 0.0
+        self._bucket = TokenBucket()
         self._recent = RecentRate()
         self._measure = QuotaMeasure()
         self._event: list[float] | None = None
-        self._resumed_at = self._spent_at = -inf
-        self._trust = 0.5
+        self._spent_at = -inf
         self._sure = self._plateau < inf
         self._floor = self._steady_plateau = self._scaled_from = 0.0
         self._believes = True
         self._doubted = 0.0
         self._between = FIRST_BETWEEN
-        self._unused = self._credit = self._owed = 0.0
+        self._unused = 0.0
 
     @property
     def rate(self) -> float:
@@ -155,7 +151,7 @@ class LearnedRate:
         if self._plateau == inf:
             return 0.0
         self._refill(now)
-        return 0.0 if self._level > 0 else -self._level / (2 * self.rate if self._owed else self.rate) + 1e-4
+        return self._bucket.wait(self.rate)
 
     def spend(self, now: float, units: float) -> None:
         """Takes units; the level may fall below zero, which later calls wait for."""
@@ -163,13 +159,13 @@ class LearnedRate:
         self._recent.add(now, units)
         self._spent_at = now
         if self._plateau != inf:
-            self._level -= units
+            self._bucket.level -= units
 
     def give_back(self, units: float) -> None:
         """Returns units that were taken and not used; negative when more was used than taken."""
         self._measure.accepted -= units
         if self._plateau != inf:
-            self._level += units
+            self._bucket.level += units
 
     def ease(self) -> None:
         """Lowers the rate by a little, for a refusal that may be a stray."""
@@ -218,8 +214,7 @@ class LearnedRate:
             self._event[1] -= units
         elif new_event:
             self._event = [now, self._recent.per_second(now)]
-            if self._credit > units and now - self._resumed_at < 1.0 + 3 * self._credit / self.rate:
-                self._trust *= 0.5
+            self._bucket.refuse(now, units, self.rate)
 
     def resume(self, now: float, unit: float = 1.0, most: float = inf) -> None:
         """Ends an event after its pause: sets the new plateau, and grants what the endpoint refilled meanwhile.
@@ -256,18 +251,13 @@ class LearnedRate:
             few = 2 * self._measure.accepted / elapsed if elapsed else inf
             least = max(self._floor, min(few, self._plateau * UNSURE_CUT), self._plateau * UNSURE_LEAST)
             self._plateau = min(least, self._plateau)
+        self._age = 0.0
         paused = min(now - event_at, LONGEST_CREDIT_S)
-        bucket = self._sure and not self.shared and not self._measure.by_windows
-        credit = paused * self._trust if bucket else 0.0
-        expired = 0.0 if self._measure.by_windows else paused - credit
+        refilled = self._sure and not self.shared and not self._measure.by_windows
+        made_up = self._bucket.resume(now, unit, paused if refilled else 0.0, self.rate)
+        expired = 0.0 if self._measure.by_windows else paused - made_up
         self._unused += expired
         self._lost += 0.3 * (expired - self._lost)
-        self._age = 0.0
-        self._last = self._resumed_at = now
-        self._credit = self._owed = self.rate * credit
-        self._level = -unit  # the pause may have ended with just one call's worth in the bucket
-        if credit:
-            self._trust = min(1.0, self._trust + 0.1)
 
     def _cut(self, achieved: float | None) -> float:
         """What an event leaves to a process with others, whatever it achieved since the last one."""
@@ -301,14 +291,6 @@ class LearnedRate:
         self._measure.begin(event_at, now)
 
     def _refill(self, now: float) -> None:
-        passed = now - self._last
-        if passed <= 0:
-            return
-        rate = self.rate
-        depth = rate * BURST_S
-        if self._level < depth:
-            self._age += max(0.0, min(now, self._spent_at + max(IDLE_S, 2 / rate)) - self._last)
-            extra = min(self._owed, passed * rate)  # twice the rate until what is owed has gone, never all at once
-            self._owed -= extra
-            self._level = min(self._level + passed * rate + extra, depth)
-        self._last = now
+        rate, last = self.rate, self._bucket.at
+        if self._bucket.refill(now, rate):
+            self._age += max(0.0, min(now, self._spent_at + max(IDLE_S, 2 / rate)) - last)

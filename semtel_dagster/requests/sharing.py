@@ -117,12 +117,11 @@ class SharedRate(LearnedRate):
         self._sure, self._steady = True, False
         self._measure.forget()
         self._age = 0.0 if self.shared else self._hold
-        self._credit = self._owed = 0.0
+        self._bucket.forget_pause()
 
     def _wait_for_the_others(self, now: float) -> None:
         """A newcomer owes what goes until the others have seen it, and give way."""
-        self._last = now
-        self._level = -self.rate * BEAT_S
+        self._bucket.owe(now, self.rate * BEAT_S)
 
     def _cut(self, achieved: float | None) -> float:
         """What an event leaves; all together achieve the limit, so whoever got little has to tell the others."""
