@@ -180,8 +180,9 @@ class Limiter:
             known=rate.known,
             below=below,
             exhausted=exhausted,
+            alone=not rate.shared,
             shared=rate.among_strangers,
-            per_second=0.0 if rate.shared else self.requests.recent(now),
+            per_second=self.requests.recent(now),
         ):
             return True
         if below and not self._suspicion.often:

@@ -9,7 +9,7 @@ from math import log
 
 PRIOR_STRAYS = 0.3
 PRIOR_CALLS = 100.0
-LEAST_CHANCE = 0.001
+LEAST_CHANCE = 0.0012  # a lone refusal that is no surprise says enough, one well below the limit does not
 MOST_BY_CHANCE = 0.05
 MOST_PROVEN = 0.5
 PROVEN_CALLS = 150.0
@@ -48,7 +48,7 @@ class Suspicion:
     @property
     def chance(self) -> float:
         """Share of calls that are refused by chance."""
-        return max(min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), self._most), LEAST_CHANCE)
+        return min((self._strays + PRIOR_STRAYS) / (self._calls + PRIOR_CALLS), self._most)
 
     @property
     def often(self) -> bool:
@@ -79,7 +79,14 @@ class Suspicion:
                 self._score = self._pending = 0.0
 
     def refuse(
-        self, *, known: bool, below: bool, exhausted: bool, shared: bool = False, per_second: float = 0.0
+        self,
+        *,
+        known: bool,
+        below: bool,
+        exhausted: bool,
+        alone: bool = True,
+        shared: bool = False,
+        per_second: float = 0.0,
     ) -> bool:
         """Takes a refusal in.
 
@@ -87,13 +94,14 @@ class Suspicion:
             known: Whether a limit is known.
             below: Whether calls go well below it, or none is known.
             exhausted: Whether the endpoint shows that nothing remains.
+            alone: Whether no other process uses the endpoint. Those who share a limit meet each a few of its refusals.
+            shared: Whether one does that this one knows nothing of: then each has to answer to the same signs.
             per_second: How fast calls go.
-            shared: Whether other processes use the endpoint: then each has to answer to the same signs.
 
         Returns:
             Whether it is a sign of the limit.
         """
-        chance = self.chance
+        chance = max(self.chance, LEAST_CHANCE if alone else 0.0)
         self._score += log(_at_limit(chance) / chance)
         if self.proven:  # where a refusal says little, what its sending took for an accepted call counts
             self._score -= _of_accepted(chance)
@@ -102,7 +110,7 @@ class Suspicion:
         enough = at_limit if not below else SURE if known else unknown
         if self.proven:
             enough = SURE_OF_PROVEN
-        elif not shared:
+        elif alone:
             enough += (MORE_WHERE_OFTEN if self.often else 1.0) * log(max(per_second / FAST, 1.0))
         if exhausted or self._score >= enough:
             self._strays -= self._pending  # they were signs, too

@@ -7,18 +7,33 @@ import pytest
 from semtel_dagster.requests.suspicion import Suspicion
 
 
-def calls(suspicion, count, refused, *, known=True, below=True, shared=False):
+def calls(suspicion, count, refused, *, below=True, **how):
     """Sends calls of which `refused` says whether they are refused; the numbers of those that were signs."""
     signs = []
     for number in range(count):
         suspicion.send(below=below)
-        if refused(number) and suspicion.refuse(known=known, below=below, exhausted=False, shared=shared):
+        if refused(number) and suspicion.refuse(**{"known": True, "below": below, "exhausted": False, **how}):
             signs.append(number)
     return signs
 
 
 def test_a_single_refusal_well_below_the_limit_is_a_stray():
     assert calls(Suspicion(), 200, lambda number: number == 150) == []
+
+
+def test_however_long_none_came_a_single_refusal_well_below_the_limit_is_a_stray():
+    assert calls(Suspicion(), 20_000, lambda number: number in {5_000, 19_000}) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("below", [False, True])
+def test_false_alarms_are_rare_in_time_however_many_calls_go(seed, below):
+    suspicion, random = Suspicion(), Random(seed)
+    calls(suspicion, 2000, lambda number: random.random() < 0.015)
+    minute = 60 * 2000
+    signs = calls(suspicion, minute, lambda number: random.random() < 0.015, below=below, per_second=2000)
+    assert len(signs) <= 2
+    assert calls(suspicion, 100, lambda number: random.random() < 0.4, below=below, per_second=2000)[0] < 40
 
 
 def test_a_single_refusal_where_the_limit_is_expected_is_a_sign():
