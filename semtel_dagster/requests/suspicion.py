@@ -9,7 +9,6 @@ from math import log
 
 PRIOR_STRAYS = 0.3
 PRIOR_CALLS = 100.0
-LEAST_CHANCE = 0.0012  # a lone refusal that is no surprise says enough, one well below the limit does not
 MOST_BY_CHANCE = 0.05
 MOST_PROVEN = 0.5
 PROVEN_CALLS = 150.0
@@ -101,7 +100,7 @@ class Suspicion:
         Returns:
             Whether it is a sign of the limit.
         """
-        chance = max(self.chance, LEAST_CHANCE if alone else 0.0)
+        chance = self.chance
         self._score += log(_at_limit(chance) / chance)
         if self.proven:  # where a refusal says little, what its sending took for an accepted call counts
             self._score -= _of_accepted(chance)
