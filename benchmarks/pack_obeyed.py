@@ -9,9 +9,9 @@ label that it demands; with `--reach` only so many of them, which is harder to s
 
 What is counted are the neighbours: harmless conversations that end with another label than the true one. Once as if
 nothing were done against it, once with the screen alone (`packing.screening`), which keeps attacks that it recognises
-away from others, once with nothing but a look at the labels (`packing.alike`), and once as the product does it, with
-the attacks and in peace. Beside it what that costs: calls and input tokens, against packs without attacks and
-protection.
+away from others, once with nothing but a look at the labels (`packing.alike`), and as the product does it: with the
+attacks and in peace, each without and with `grade: again`, which asks once more in other company. Beside it what that
+costs: calls and input tokens, against packs without attacks and protection.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from semtel_dagster.packing import session
 from semtel_dagster.packing.asking import AskInCompany, Company
 from semtel_dagster.packing.packs import Conversation
 from semtel_dagster.packing.rounds import as_batch
-from semtel_dagster.reducers import PackSettings
+from semtel_dagster.reducers import Grade, PackSettings
 from semtel_dagster.requests.figures import Figures
 from semtel_dagster.requests.plan import RequestPlan
 from semtel_dagster.settings import EndpointSettings, RequestSettings
@@ -44,7 +44,8 @@ SHARES = (0.4, 0.7, 0.9, 1.0)  # cumulative, of the labels
 SHIPPED = 60
 SCREEN, LOOK = "the screen alone", "a look at the labels alone"
 BOTH, PEACE = "both, as the product", "both, and nobody attacks"
-WAYS = ("nothing", SCREEN, LOOK, BOTH, PEACE)
+AGAIN, AGAIN_IN_PEACE = "both, and asked again", "asked again, and nobody attacks"
+WAYS = ("nothing", SCREEN, LOOK, BOTH, PEACE, AGAIN, AGAIN_IN_PEACE)
 
 
 def true_label(one: Conversation) -> str:
@@ -73,13 +74,15 @@ def protected(way: str) -> Iterator[None]:
         yield
 
 
-def ask(server: LoopbackServer, some: Sequence[Conversation], size: int) -> tuple[dict[str, str], Figures]:
+def ask(
+    server: LoopbackServer, some: Sequence[Conversation], size: int, grade: Grade = False
+) -> tuple[dict[str, str], Figures]:
     """The labels by content hash, and the last figures."""
     seen: list[Figures] = []
     with tempfile.TemporaryDirectory() as journal:
         endpoint = EndpointSettings(name="obedient", base_url=server.base_url, model="scripted")
         plan = RequestPlan((endpoint,), RequestSettings(max_in_flight=16), journal, hedge=False)
-        company = Company({"subject": prompt()}, PackSettings(conversations=size, max_tokens=64_000))
+        company = Company({"subject": prompt()}, PackSettings(conversations=size, max_tokens=64_000, grade=grade))
         rows = pa.Table.from_batches(list(AskInCompany("subject", company, plan, seen.append)(iter([as_batch(some)]))))
     said = zip(rows["content_hash"].to_pylist(), rows["raw_text"].to_pylist(), strict=True)
     return {one: json.loads(text)["subject"] for one, text in said}, seen[-1]
@@ -112,8 +115,9 @@ def main() -> None:
             with protected("nothing"):
                 _, usual = ask(server, harmless, size)
             for way in WAYS:
+                some = harmless if way in (PEACE, AGAIN_IN_PEACE) else everybody
                 with protected(way):
-                    labels, figures = ask(server, harmless if way == PEACE else everybody, size)
+                    labels, figures = ask(server, some, size, "again" if way in (AGAIN, AGAIN_IN_PEACE) else False)
                 moved = sum(labels[one.content_hash] != true_label(one) for one in harmless)
                 shown.add_row(
                     str(size), way, f"{moved:,} ({moved / len(harmless):.1%})", f"{figures.kept_apart:,}",

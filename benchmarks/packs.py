@@ -139,10 +139,12 @@ MODES: dict[str, tuple[bool, dict[str, Any] | None]] = {
     "packs of 8": (False, {"conversations": 8}),
     "packs of 16": (False, {"conversations": 16}),
     "packs of 8, graded": (False, {"conversations": 8, "grade": True}),
+    "packs of 8, asked again": (False, {"conversations": 8, "grade": "again"}),
     "packs, size learned (.95)": (False, {"conversations": "auto"}),
     "combined": (True, {}),
     "combined, packs of 8": (True, {"conversations": 8}),
     "combined, packs of 16": (True, {"conversations": 16}),
+    "combined, packs of 16, asked again": (True, {"conversations": 16, "grade": "again"}),
     "combined, packs, learned (.95)": (True, {"conversations": "auto"}),
 }
 
@@ -199,6 +201,7 @@ def strike(rows: int, console: Console) -> None:
             ("one classifier", ("topic",), {"conversations": 10}),
             ("three combined", NAMES, {"conversations": 10}),
             ("one, graded", ("topic",), {"conversations": 10, "grade": True}),
+            ("one, asked again", ("topic",), {"conversations": 10, "grade": "again"}),
         ):
             server.reset()
             with tempfile.TemporaryDirectory() as journal:

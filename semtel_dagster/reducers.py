@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 LosslessRule: TypeAlias = Literal["boilerplate", "repeats", "code", "logs", "blobs", "white_space"]
 LOSSLESS_RULES: tuple[LosslessRule, ...] = get_args(LosslessRule)
+Grade: TypeAlias = bool | Literal["again"]
 BY_SENTENCE = ("sentences", "perplexity")  # in the column `truncation`, beside the rules
 
 
@@ -32,7 +33,11 @@ class PackSettings(ReducerSection):
     max_tokens: int = Field(24_000, ge=256, description="tokens of conversations in a prompt, at most")
     context: int = Field(128_000, ge=1_024, description="the model's context: prompt and answer must fit in it")
     seed: int = Field(0, description="of the order in a prompt and of the conversations' ids; may be a secret")
-    grade: bool = Field(False, description="a second call checks a prompt's answers; doubtful ones are asked singly")
+    grade: Grade = Field(
+        False,
+        description="a second call checks a prompt's answers, doubtful ones are asked singly; again: the same question "
+        "in other company, where the answers differ singly",
+    )
     agreement: float = Field(0.95, gt=0.5, lt=1, description="auto: the wanted agreement with single calls")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="auto: of the agreement's lower bound")
     apart: float = Field(

@@ -12,6 +12,7 @@ from semtel_dagster.packing.packs import FRAME_TOKENS, Conversation, Pack, form,
 
 WINDOW_ROWS = 8_192
 WINDOW_TOKENS = 16_000_000
+AGAIN = 2  # the turn in which conversations are asked about again
 
 
 class Window:
@@ -72,6 +73,30 @@ def arrange(
     if len(members) > 1:
         return [*packs, *(Pack(members, (each,), seed, framed=False) for each in rest)], []
     return packs, rest
+
+
+def elsewhere(packs: Sequence[Pack], room: Callable[[Sequence[str], int], int], seed: int) -> list[Pack]:
+    """The same conversations in other packs, none of them beside one that it has stood beside.
+
+    Args:
+        packs: As they were; each conversation is in one of them.
+        room: Tokens of the text of a pack for members and a size.
+        seed: Of order and ids.
+    """
+    by_members: dict[tuple[str, ...], list[Pack]] = {}
+    for pack in packs:
+        by_members.setdefault(pack.members, []).append(pack)
+    others = []
+    for members, some in sorted(by_members.items()):
+        size = max(len(pack.conversations) for pack in some)
+        blocks: list[list[Conversation]] = [[] for _ in range(max(size, len(some)))]
+        for number, pack in enumerate(some):
+            for at, each in enumerate(pack.conversations):
+                blocks[(number + at) % len(blocks)].append(each)
+        for block in blocks:
+            drawn = order(block, seed, turn=AGAIN)
+            others += [Pack(members, few, seed) for few in form(drawn, size, room(members, size), seed)]
+    return others
 
 
 def _dealt(

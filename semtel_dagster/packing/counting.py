@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from semtel_dagster.classifiers import CompiledPrompt
-from semtel_dagster.packing.arranging import Window, arrange
+from semtel_dagster.packing.arranging import Window, arrange, elsewhere
 from semtel_dagster.packing.learning import FEWEST
 from semtel_dagster.packing.packs import Conversation, Pack, is_drawn
 from semtel_dagster.packing.rounds import room
@@ -100,6 +100,9 @@ class Counting:
             packed += self._call(pack)
             if pack.framed:
                 yield from self._beside(pack)
+        if self.pack.grade == "again":
+            framed = [pack for pack in packs if pack.framed]
+            yield from (self._call(pack) for pack in elsewhere(framed, self._room, self.pack.seed))
         yield packed
         yield self._asked_again([each for pack in packs for each in pack.conversations], size or 1)
 
@@ -122,7 +125,7 @@ class Counting:
     def _beside(self, pack: Pack) -> Iterator[Takes]:
         """The grader's call, and the single calls of the random share."""
         answers = self._answers(pack)
-        if self.pack.grade:
+        if self.pack.grade is True:
             tokens = self._static(pack.members, "graded") + self.markup + pack.n_tokens + answers
             yield Takes(1, tokens, GRADE_TOKENS)
         if self.pack.conversations == "auto":

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.packing.charges import Charge, divide
-from semtel_dagster.packing.names import BROUGHT, fingerprint_in_company, grade_fingerprint, probe_fingerprint
+from semtel_dagster.packing.names import BROUGHT, fingerprint_in_company, probe_fingerprint
 from semtel_dagster.packing.packs import Pack
-from semtel_dagster.packing.shelf import DOUBTFUL, FINE
-from semtel_dagster.packing.unpacking import AnswerReader, doubtful
+from semtel_dagster.packing.unpacking import AnswerReader
 from semtel_dagster.requests.parts import PartWriter
 from semtel_dagster.requests.row import Record, to_batch
 
@@ -77,13 +76,14 @@ class Filing:
     Attributes:
         parts: By the pack's key, what was filed of its answer. Filled in the recorder's thread, before the pack's own
             row comes out.
+        question: How they are taken apart.
     """
 
     def __init__(self, journal: str, question: Question) -> None:
         """Knows no pack yet."""
         self.parts: dict[str, list[Part]] = {}
+        self.question = question
         self._journal = journal
-        self._question = question
         self._packs: dict[str, Pack] = {}
         self._readers: dict[tuple[str, ...], AnswerReader] = {}
 
@@ -113,29 +113,30 @@ class Filing:
 
         The calls stand in the target's first part; where it has none, they are the caller's to count.
         """
-        reader = self._reader(pack.members)
+        reader = self.reader(pack.members)
         found = reader.read(row["raw_text"] or "", pack)
         slots = [(each, name) for each in pack.conversations for name in found.get(each.content_hash, ())]
-        slots.sort(key=lambda slot: slot[1] != self._question.target)
+        slots.sort(key=lambda slot: slot[1] != self.question.target)
         if not slots:
             return []
-        overhead = self._question.static_tokens / len(pack.conversations)
+        overhead = self.question.static_tokens / len(pack.conversations)
         charges = divide(Charge.of(row).tokens, [each.n_tokens + overhead for each, _ in slots])
-        if slots[0][1] == self._question.target:
+        if slots[0][1] == self.question.target:
             charges[0] += Charge.of(row).calls
         return [
             Part(
                 name,
-                self._question.folder(name, pack),
-                _record(row, each.content_hash, self._question.fingerprint(name, pack),
+                self.question.folder(name, pack),
+                record_of(row, each.content_hash, self.question.fingerprint(name, pack),
                         found[each.content_hash][name], charge),
             )
             for (each, name), charge in zip(slots, charges, strict=True)
         ]  # fmt: skip
 
-    def _reader(self, members: tuple[str, ...]) -> AnswerReader:
+    def reader(self, members: tuple[str, ...]) -> AnswerReader:
+        """Reads the answers to calls that ask these classifiers."""
         if members not in self._readers:
-            self._readers[members] = AnswerReader({name: self._question.prompts[name] for name in members})
+            self._readers[members] = AnswerReader({name: self.question.prompts[name] for name in members})
         return self._readers[members]
 
     def file(self, row: _Row) -> list[Part]:
@@ -160,43 +161,6 @@ class Filing:
 
     def close(self) -> None:
         """Holds no files."""
-
-
-class Grading(Filing):
-    """A store whose rows are a grader's calls: files its verdicts, one per conversation and classifier.
-
-    The tokens of a call stand with the target's verdicts: a verdict on a companion's answer is not paid for twice.
-    """
-
-    def __init__(self, journal: str, question: Question, proposed: Mapping[str, Mapping[str, str]]) -> None:
-        """Knows the answers to be checked, by content hash and classifier."""
-        super().__init__(journal, question)
-        self._proposed = proposed
-
-    def text(self, pack: Pack) -> str:
-        """The pack with the answers to be checked."""
-        shown = {each.content_hash: self._shown(each.content_hash, pack) for each in pack.conversations}
-        return pack.text(shown)
-
-    def _shown(self, content_hash: str, pack: Pack) -> str:
-        parts = [self._proposed[content_hash].get(name, "{}")[1:-1] for name in pack.members]
-        return "{" + ", ".join(part for part in parts if part) + "}"
-
-    def take_apart(self, pack: Pack, row: _Row) -> list[Part]:
-        """A verdict for each conversation; none where the grader's answer is unusable or cut."""
-        doubted = doubtful(row["raw_text"] or "", pack) if row["status"] == "answered" else None
-        if doubted is None:
-            return []
-        overhead = self._question.static_tokens / len(pack.conversations)
-        charges = divide(Charge.of(row), [each.n_tokens + overhead for each in pack.conversations])
-        parts = []
-        for each, charge in zip(pack.conversations, charges, strict=True):
-            verdict = DOUBTFUL if each.content_hash in doubted else FINE
-            for name in pack.members:
-                own = charge if name == self._question.target else Charge()
-                folder = grade_fingerprint(self._question.fingerprint(name, pack))
-                parts.append(Part(name, folder, _record(row, each.content_hash, folder, verdict, own)))
-        return parts
 
 
 @dataclass
@@ -234,7 +198,8 @@ class FilingWriter:
             writer.close()
 
 
-def _record(row: _Row, content_hash: str, fingerprint: str, raw_text: str, charge: Charge) -> Record:
+def record_of(row: _Row, content_hash: str, fingerprint: str, raw_text: str, charge: Charge) -> Record:
+    """A row of RESPONSES for a part of a call."""
     return (
         content_hash, fingerprint, row["model"], row["endpoint"], raw_text, row["finish_reason"], None,
         charge.input_tokens, charge.cached_tokens, charge.output_tokens, row["latency_s"], charge.attempts,

@@ -32,9 +32,9 @@ def fingerprint_in_company(own: str, companions: Sequence[str], *, packed: bool)
     return _digest(own, f"combined with {','.join(sorted(companions))}", f"packed {packed}", template_fingerprint())
 
 
-def grade_fingerprint(company: str) -> str:
-    """What a grader's verdicts on answers with this fingerprint are filed under."""
-    return _digest(company, "graded")
+def grade_fingerprint(company: str, *, again: bool = False) -> str:
+    """What verdicts on answers with this fingerprint are filed under: a grader's, or those of asking once more."""
+    return _digest(company, "asked again" if again else "graded")
 
 
 def probe_fingerprint(company: str, size: int) -> str:

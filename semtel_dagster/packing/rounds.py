@@ -16,9 +16,10 @@ import pyarrow as pa
 from semtel_dagster import tables
 from semtel_dagster.classifiers import CompiledPrompt
 from semtel_dagster.packing.charges import Charge
-from semtel_dagster.packing.filing import Filing, Grading, Part, Question
+from semtel_dagster.packing.filing import Filing, Part, Question
 from semtel_dagster.packing.packs import Conversation, Pack
 from semtel_dagster.packing.tally import Tally
+from semtel_dagster.packing.verdicts import AskingAgain, Grading
 from semtel_dagster.prompts.together import combined, grading, packed
 from semtel_dagster.reducers import PackSettings
 from semtel_dagster.repair import AskAndRepair
@@ -121,12 +122,12 @@ class Rounds:
             yield from self._through(prompt, Filing(self.plan.journal, question), some)
 
     def grade(self, packs: Iterable[Pack], proposed: Answers, company: str = "") -> Iterator[Ended]:
-        """Asks a grader about packs and their answers; its verdicts are the parts' raw texts."""
+        """Has the answers about packs checked, by a grader or by asking again; verdicts are the parts' raw texts."""
+        compose, filing = (packed, AskingAgain) if self.pack.grade == "again" else (grading, Grading)
         for (members, _), some in _alike(packs):
-            prompts = [self.prompts[name] for name in members]
-            prompt = grading(prompts, max(len(pack.conversations) for pack in some))
+            prompt = compose([self.prompts[name] for name in members], max(len(pack.conversations) for pack in some))
             question = Question(self.target, self.prompts, prompt.static_tokens, company=company)
-            yield from self._through(prompt, Grading(self.plan.journal, question, proposed), some)
+            yield from self._through(prompt, filing(self.plan.journal, question, proposed), some)
 
     def singly(
         self, conversations: Sequence[Conversation], member: str, store: Store | None = None

@@ -19,7 +19,7 @@ import pyarrow as pa
 from semtel_dagster.packing.again import Again, AgainRecord
 from semtel_dagster.packing.agreement import compare
 from semtel_dagster.packing.alike import Likeness
-from semtel_dagster.packing.arranging import Window, arrange
+from semtel_dagster.packing.arranging import AGAIN, Window, arrange, elsewhere
 from semtel_dagster.packing.charges import Charge
 from semtel_dagster.packing.finished import Finished, failed_row
 from semtel_dagster.packing.learning import Learning
@@ -230,10 +230,14 @@ class Session:
 
     def _grade(self, checked: Sequence[tuple[Pack, dict[str, Row]]], proposed: Answers,
                company: str = "") -> Iterator[pa.RecordBatch]:  # fmt: skip
-        """Lets a grader see answers; the doubtful ones, and those it said nothing usable about, are asked singly."""
-        held = {pack.key: rows for pack, rows in checked}
-        for ended in self._rounds.grade([pack for pack, _ in checked], proposed, company):
-            rows, verdicts = held.pop(ended.pack.key), ended.records(self._target)
+        """Has answers checked; the doubtful ones, and those that nothing usable is said about, are asked singly."""
+        held = {one: row for _, rows in checked for one, row in rows.items()}
+        packs = [pack for pack, _ in checked]
+        if self._settings.grade == "again":
+            packs = elsewhere(packs, self._rounds.room, self._settings.seed)
+        for ended in self._rounds.grade(packs, proposed, company):
+            rows = {each.content_hash: held.pop(each.content_hash) for each in ended.pack.conversations}
+            verdicts = ended.records(self._target)
             for content_hash, row in rows.items():
                 verdict = verdicts.get(content_hash)
                 whole = row | (Charge.of(row) + (Charge.of(verdict) if verdict else Charge())).as_dict()
@@ -253,7 +257,7 @@ class Session:
             by_company.setdefault(row["prompt_fingerprint"], {})[each.content_hash] = (each, row)
         for company, found in sorted(by_company.items()):
             members, size = (self._target,), max(self._size((self._target,)), 2)
-            conversations = order([each for each, _ in found.values()], self._settings.seed)
+            conversations = order([each for each, _ in found.values()], self._settings.seed, turn=AGAIN)
             checked = [
                 (Pack(members, some, self._settings.seed),
                  {each.content_hash: found[each.content_hash][1] for each in some})

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from semtel_dagster.packing.names import BROUGHT, accepted, grade_fingerprint
+from semtel_dagster.reducers import Grade
 from semtel_dagster.requests.journal import Journal, compact
 from semtel_dagster.requests.parts import PartWriter
 
@@ -38,7 +39,7 @@ class Shelf:
         models: Sequence[str],
         *,
         packing: bool,
-        grading: bool,
+        grading: Grade,
     ) -> None:
         """Opens the journals that are there.
 
@@ -49,7 +50,7 @@ class Shelf:
             group: The other classifiers that it may be combined with.
             models: Answers of these count.
             packing: Whether answers from packs count.
-            grading: Whether they count only after a grader passed them.
+            grading: Whether they count only after a grader, or asking again, passed them.
         """
         self._models = tuple(models)
         self._books: list[_Book] = []
@@ -137,7 +138,7 @@ class Found:
 class _Book:
     """One journal, with the verdicts on its answers where these need one."""
 
-    def __init__(self, journal: str, classifier: str, name: str, *, packed: bool, grading: bool) -> None:
+    def __init__(self, journal: str, classifier: str, name: str, *, packed: bool, grading: Grade) -> None:
         self.packed = packed
         compact(journal, classifier, name)
         self.answers = Journal(journal, classifier, name)
@@ -147,7 +148,8 @@ class _Book:
         self._grades: Journal | None = None
         self._fine: npt.NDArray[np.bool_] | None = None
         if packed and grading:
-            self._grades = Journal(journal, classifier, grade_fingerprint(name.removesuffix(BROUGHT)))
+            company = name.removesuffix(BROUGHT)
+            self._grades = Journal(journal, classifier, grade_fingerprint(company, again=grading == "again"))
 
     def verdicts(
         self, content_hashes: pa.Array, models: Sequence[str]

@@ -119,8 +119,9 @@ def _kind(way: Way, settings: Settings, sure: Known) -> str:
     if way.pack == 1:
         return company
     kept = f"-kept-{way.keep}" if way.keep else ""
+    checked = {True: "-graded", "again": "-again"}.get(settings.pack.grade, "")
     text = f"{settings.truncate.max_tokens}{'-compressed' if way.compress else ''}{kept}"
-    return f"{company}-{way.pack}{'-graded' if settings.pack.grade else ''}-{text}{_digest(sure)}"
+    return f"{company}-{way.pack}{checked}-{text}{_digest(sure)}"
 
 
 def _digest(sure: Known) -> str:

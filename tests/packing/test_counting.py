@@ -22,6 +22,7 @@ def takes(texts=TEXTS, prompts=PROMPTS, learned=None, again=lambda size: 0.0, **
 
 @pytest.mark.parametrize("group", [("colour",), ("colour", "shape")], ids=["alone", "combined"])
 @pytest.mark.parametrize("pack", [{}, {"conversations": 7}, {"conversations": 8, "grade": True},
+                                  {"conversations": 8, "grade": "again"}, {"conversations": 20, "grade": "again"},
                                   {"conversations": 16, "max_tokens": 300}], ids=str)  # fmt: skip
 def test_as_many_calls_and_about_as_many_tokens_as_the_run(server, tmp_path, group, pack):
     server.reset()
@@ -48,7 +49,8 @@ def test_a_learned_size_is_counted_with_the_share_that_is_asked_singly():
 
 
 @pytest.mark.parametrize(("strike", "grade"), [({"cut": 0.5}, False), ({"missing": 0.6}, False),
-                                               ({"grader_errs": 0.3}, True), ({}, False)], ids=str)  # fmt: skip
+                                               ({"grader_errs": 0.3}, True), ({"size_loss": 0.03}, "again"),
+                                               ({}, False)], ids=str)  # fmt: skip
 def test_the_calls_that_packs_led_to_before_are_expected_again(tmp_path, strike, grade):
     pack = {"conversations": 8, "grade": grade}
     with serve(script(packs=strike)) as server:

@@ -47,6 +47,7 @@ MODES = {
     "combined": {"combine": ["expertise", "intent"]},
     "packed": {"pack": {"conversations": 4}},
     "both, graded": {"combine": ["expertise", "intent"], "pack": {"conversations": 4, "grade": True}},
+    "both, asked again": {"combine": ["expertise", "intent"], "pack": {"conversations": 4, "grade": "again"}},
 }
 CALLS = {"combined": [9, 0, 8, 0], "packed": [3, 3, 2, 2], "both, graded": [5, 0, 4, 0]}
 
