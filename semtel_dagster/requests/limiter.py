@@ -185,7 +185,7 @@ class Limiter:
             per_second=self.requests.recent(now),
         ):
             return True
-        if below and not self._suspicion.often:
+        if not self._suspicion.often:
             rate.ease()
         return False
 

@@ -22,6 +22,7 @@ SURE = 5.5
 SURE_OF_UNKNOWN = 6.5
 CALLS_TO_TRUST = 20.0
 OFTEN = 0.008
+OFTEN_STRAYS = 8.0
 MORE_WHERE_OFTEN = 3.0
 FAST = 75.0  # calls per second
 
@@ -33,8 +34,9 @@ class Suspicion:
     the limit by the logarithm of how much likelier it is there than by chance, each call without one against it. How
     often chance refuses is learned from the calls that go well below the limit. Where a limit is expected less is
     asked for: a single refusal will do there while chance has refused next to nothing so far, as it will among the
-    very first calls. Where many calls go more is asked for: how many there are between two false alarms grows with the
-    exponential of what is asked for, and each alarm lowers the rate for seconds, so these shall be rare in time.
+    very first calls. Where chance is known to refuse often, the more is asked for the more calls go: each false alarm
+    lowers the rate for seconds, so they shall be rare in time, and the calls between two of them grow with the
+    exponential of what is asked for.
     """
 
     __slots__ = ("_calls", "_most", "_pending", "_score", "_strays")
@@ -51,8 +53,8 @@ class Suspicion:
 
     @property
     def often(self) -> bool:
-        """Whether so many are that a lone refusal says nothing."""
-        return self.chance > OFTEN
+        """Whether it is known that so many are that a lone refusal says nothing."""
+        return self.chance > OFTEN and self._strays >= OFTEN_STRAYS
 
     @property
     def proven(self) -> bool:
@@ -109,8 +111,8 @@ class Suspicion:
         enough = at_limit if not below else SURE if known else unknown
         if self.proven:
             enough = SURE_OF_PROVEN
-        elif alone:
-            enough += (MORE_WHERE_OFTEN if self.often else 1.0) * log(max(per_second / FAST, 1.0))
+        elif alone and self.often:
+            enough += MORE_WHERE_OFTEN * log(max(per_second / FAST, 1.0))
         if exhausted or self._score >= enough:
             self._strays -= self._pending  # they were signs, too
             self._score = self._pending = 0.0
