@@ -49,7 +49,12 @@ MODES = {
     "both, graded": {"combine": ["expertise", "intent"], "pack": {"conversations": 4, "grade": True}},
     "both, asked again": {"combine": ["expertise", "intent"], "pack": {"conversations": 4, "grade": "again"}},
 }
-CALLS = {"combined": [9, 0, 8, 0], "packed": [3, 3, 2, 2], "both, graded": [5, 0, 4, 0]}
+CALLS = {
+    "combined": [9, 0, 8, 0],
+    "packed": [3, 3, 2, 2],
+    "both, graded": [5, 0, 4, 0],
+    "both, asked again": [7, 0, 6, 0],
+}
 
 
 @pytest.mark.slow
