@@ -5,8 +5,9 @@ Belongs here: stores for the row function that file verdicts. What follows from 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from semtel_dagster.labels.answers import AnswerParser
 from semtel_dagster.packing.charges import Charge, divide
@@ -19,22 +20,22 @@ from semtel_dagster.packing.unpacking import doubtful
 _Row = dict[str, Any]
 
 
-class Verdicts(Filing):
+class Verdicts(Filing, ABC):
     """A store whose rows are calls that check answers: files a verdict per conversation and classifier.
 
     The tokens of a call stand with the target's verdicts: a verdict on a companion's answer is not paid for twice.
     """
 
-    again = False
+    again: ClassVar[bool] = False
 
     def __init__(self, journal: str, question: Question, proposed: Mapping[str, Mapping[str, str]]) -> None:
         """Knows the answers to be checked, by content hash and classifier."""
         super().__init__(journal, question)
         self.proposed = proposed
 
+    @abstractmethod
     def verdicts(self, pack: Pack, row: _Row) -> dict[str, dict[str, str]]:
         """By content hash and classifier; what is missing could not be judged."""
-        raise NotImplementedError
 
     def take_apart(self, pack: Pack, row: _Row) -> list[Part]:
         """A part for each verdict."""
@@ -81,7 +82,7 @@ class Grading(Verdicts):
 class AskingAgain(Verdicts):
     """The same question in other company: an answer is fine where every task has the same label again."""
 
-    again = True
+    again: ClassVar[bool] = True
 
     def __init__(self, journal: str, question: Question, proposed: Mapping[str, Mapping[str, str]]) -> None:
         """Knows the first answers, by content hash and classifier."""
